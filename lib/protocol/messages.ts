@@ -1,0 +1,113 @@
+/** The messages beside the events: what a client may say, and what the server answers (PROTOCOL §2). */
+import * as z from 'zod'
+import { channels, isChannel, type Channel } from './events.ts'
+import { Refusal, refuseInput } from './refusals.ts'
+
+const CLIENT_NAME_LENGTH_MAX = 100
+
+/** A label for targeting and lists, never a right. */
+export const clientTypeSchema = z
+  .string()
+  .regex(/^[a-z0-9_-]{1,32}$/, 'expected 1 to 32 of a-z, 0-9, "_" and "-"')
+
+/** Names are compared with the known channels apart, so that an unknown one is `unknown_channel`. */
+const channelList = z.array(z.string(), { error: 'expected a list of channel names' }).min(1).max(50)
+
+/** Fields of step-3 subscriptions are refused rather than silently ignored. */
+const notYet = z.undefined({ error: 'this server does not offer it yet' }).optional()
+
+/** The client's messages by type; their `id` is checked apart, so that a refusal can carry it. */
+export const clientMessages = {
+  auth: z.object({ token: z.string().min(1) }),
+  register: z.object({
+    client_type: clientTypeSchema,
+    client_name: z.string().max(CLIENT_NAME_LENGTH_MAX).nullish(),
+  }),
+  subscribe: z.object({
+    channels: channelList,
+    since: z.string().optional(),
+    where: notYet,
+    batch_ms: notYet,
+    conflate: notYet,
+  }),
+  unsubscribe: z.object({ channels: channelList }),
+  ping: z.object({}),
+  publish: z.object({
+    event: z.looseObject({ type: z.string() }),
+    command: z.boolean().default(false),
+  }),
+} as const
+
+export type ClientMessageType = keyof typeof clientMessages
+export type ClientMessage<T extends ClientMessageType> = z.output<(typeof clientMessages)[T]>
+
+export function isClientMessageType(type: string): type is ClientMessageType {
+  return Object.hasOwn(clientMessages, type)
+}
+
+/** What every message of a client has: a type, and perhaps an id that replies carry. */
+export interface Incoming {
+  readonly type: string
+  readonly id?: string | number
+  readonly body: Record<string, unknown>
+}
+
+const messageId = z.union([z.string().max(64), z.int()])
+
+/** The `id` of a decoded frame, if it has an acceptable one: a refusal of the rest still carries it. */
+export function idOf(value: unknown): string | number | undefined {
+  const id = messageId.safeParse((value as { id?: unknown } | null)?.id)
+  return id.success ? id.data : undefined
+}
+
+/** Reads the frame's outer shape. @throws {Refusal} `invalid_message` */
+export function parseIncoming(value: unknown): Incoming {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Refusal('invalid_message', 'a message is a map with a string "type"')
+  }
+  const body = value as Record<string, unknown>
+  if (typeof body['type'] !== 'string') throw new Refusal('invalid_message', 'type: expected a string')
+  const id = idOf(body)
+  if (body['id'] !== undefined && id === undefined) {
+    throw new Refusal('invalid_message', 'id: expected a string of at most 64 characters or an integer')
+  }
+  return { type: body['type'], body, ...(id === undefined ? {} : { id }) }
+}
+
+/** Checks a message's fields. @throws {Refusal} `invalid_message` that names each faulty field. */
+export function parseBody<T extends ClientMessageType>(type: T, body: unknown): ClientMessage<T> {
+  const parsed = clientMessages[type].safeParse(body)
+  if (!parsed.success) throw refuseInput(parsed.error.issues)
+  return parsed.data as ClientMessage<T>
+}
+
+/** @throws {Refusal} `unknown_channel` at the first name that is none. */
+export function parseChannels(names: readonly string[]): Channel[] {
+  const unknown = names.find((name) => !isChannel(name))
+  if (unknown !== undefined) {
+    throw new Refusal('unknown_channel', `no channel "${unknown.slice(0, 64)}"; there are ${channels.join(', ')}`)
+  }
+  return channels.filter((channel) => names.includes(channel))
+}
+
+/** What became of one channel of a subscription with `since` (PROTOCOL §5). */
+export type Recovery =
+  | { readonly status: 'live' }
+  | { readonly status: 'recovered' }
+  | { readonly status: 'snapshot_required'; readonly reason: 'epoch' | 'trimmed' }
+
+/** Types a client type or broadcast message may not use: they are the protocol's own. */
+export const protocolTypes: ReadonlySet<string> = new Set([
+  ...Object.keys(clientMessages),
+  'connection_established',
+  'authenticated',
+  'registration_confirmed',
+  'subscription_confirmed',
+  'unsubscription_confirmed',
+  'pong',
+  'published',
+  'batch',
+  'error',
+  'token_expiring',
+  'disconnect',
+])

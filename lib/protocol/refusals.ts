@@ -1,0 +1,97 @@
+/** The closed table of refusals: every expected "no" has one code, one HTTP status, at most one close code. */
+
+interface RefusalRow {
+  /** HTTP status where the refusal can answer a request. */
+  readonly status?: number
+  /** WebSocket close code (RFC 6455 §7.4, private range) where it can end a connection. */
+  readonly close?: number
+}
+
+/** PROTOCOL §2. The close code's range carries the advice: 4000–4499 come back, 4500–4999 stay away. */
+export const refusals = {
+  invalid_message: { status: 400, close: 4500 },
+  unknown_type: { status: 400 },
+  unknown_channel: { status: 404 },
+  unauthenticated: { status: 401, close: 4401 },
+  invalid_token: { status: 401, close: 4501 },
+  auth_timeout: { close: 4502 },
+  forbidden: { status: 403 },
+  origin_refused: { status: 403 },
+  host_refused: { status: 403 },
+  unsupported_protocol: { status: 400, close: 4507 },
+  not_found: { status: 404 },
+  method_not_allowed: { status: 405 },
+  conflict: { status: 409 },
+  cursor_gone: { status: 410, close: 4409 },
+  unsupported_media_type: { status: 415 },
+  too_large: { status: 413, close: 1009 },
+  idempotency_mismatch: { status: 422 },
+  rate_limited: { status: 429, close: 4429 },
+  too_many_subscriptions: { status: 429 },
+  too_many_connections: { status: 503, close: 4430 },
+  slow_consumer: { close: 4400 },
+  no_pong: { close: 4408 },
+  disconnected: { close: 4503 },
+  storage_unavailable: { status: 503 },
+  draining: { status: 503, close: 1012 },
+  internal: { status: 500, close: 1011 },
+} as const satisfies Record<string, RefusalRow>
+
+export type RefusalCode = keyof typeof refusals
+
+/** One fault of an input, named by its path (`photos.0.file_path`). */
+export interface InputFault {
+  readonly path: string
+  readonly message: string
+}
+
+interface RefusalDetail {
+  readonly faults?: readonly InputFault[]
+  /** Milliseconds after which the same request may succeed. */
+  readonly retryAfterMs?: number
+  readonly cause?: unknown
+}
+
+/** An expected no. The edge that meets the client turns it into a status, an `error` message or a close. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal'
+  readonly code: RefusalCode
+  readonly faults: readonly InputFault[]
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: RefusalCode, sentence: string, { faults = [], retryAfterMs, cause }: RefusalDetail = {}) {
+    super(sentence, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.faults = faults
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** HTTP status of a refusal; codes that only ever close a socket count as 400. */
+export function statusOf(code: RefusalCode): number {
+  const row: RefusalRow = refusals[code]
+  return row.status ?? 400
+}
+
+/** Close code of a refusal; codes that never end a connection count as 1008 (policy violation). */
+export function closeCodeOf(code: RefusalCode): number {
+  const row: RefusalRow = refusals[code]
+  return row.close ?? 1008
+}
+
+/** Whether a client may come back after this close code (PROTOCOL §2). */
+export function mayReconnect(closeCode: number): boolean {
+  return [1001, 1006, 1011, 1012, 1013].includes(closeCode) || (closeCode >= 4000 && closeCode <= 4499)
+}
+
+interface SchemaIssue {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+/** Turns a zod error into an `invalid_message` that names every fault by its path. */
+export function refuseInput(issues: readonly SchemaIssue[], prefix = ''): Refusal {
+  const faults = issues.map(({ path, message }) => ({ path: `${prefix}${path.map(String).join('.')}`, message }))
+  const sentence = faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
+  return new Refusal('invalid_message', sentence.slice(0, 1000), { faults: faults.slice(0, 100) })
+}

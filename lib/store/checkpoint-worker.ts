@@ -1,0 +1,16 @@
+/** A Worker that checkpoints the database whose path it is sent, and answers with what is left to do. */
+import { Database } from 'bun:sqlite'
+
+declare const self: Worker
+
+let file: Database | undefined
+
+self.onmessage = ({ data: path }: MessageEvent<string>) => {
+  try {
+    file ??= new Database(path)
+    const row = file.query<{ busy: number; log: number; checkpointed: number }, []>('PRAGMA wal_checkpoint(PASSIVE)').get()
+    self.postMessage({ walPages: row?.log ?? 0, left: (row?.log ?? 0) - (row?.checkpointed ?? 0) })
+  } catch (error) {
+    self.postMessage({ walPages: 0, left: 0, error: String(error) })
+  }
+}

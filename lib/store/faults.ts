@@ -1,0 +1,27 @@
+/** Tells faults of disk and database, after which a client may come again, from bugs of ours. */
+import { Refusal } from '../protocol/refusals.ts'
+
+const RETRY_AFTER_MS = 1000
+const sqliteFaults = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|BUSY|LOCKED|CORRUPT|NOTADB|NOMEM|PROTOCOL)/
+/** SQLSTATE classes: 08 connection, 25006 read-only, 40 rollback, 53 resources, 57P operator, 58 system. */
+const postgresFaults = /^(08|25006|40|53|57P|58)/
+const systemFaults = /^E[A-Z]{2,}$/
+/** pg gives broken connections no code. */
+const connectionFaults = /^(Connection terminated|timeout exceeded when trying to connect)/
+
+export function isStorageFault(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof Refusal) return false
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return (
+    [sqliteFaults, postgresFaults, systemFaults].some((faults) => faults.test(code)) ||
+    connectionFaults.test(error.message)
+  )
+}
+
+/** `storage_unavailable`, with the fault as its cause for the log. */
+export function storageRefusal(cause: unknown): Refusal {
+  return new Refusal('storage_unavailable', 'the database could not store the change; nothing of it was kept', {
+    cause,
+    retryAfterMs: RETRY_AFTER_MS,
+  })
+}

@@ -1,0 +1,71 @@
+/** The schema's history: each migration runs once, in order, on SQLite and on Postgres. */
+import { sql, type Kysely } from 'kysely'
+import { Migrator, type Migration } from 'kysely/migration'
+import { channels } from '../protocol/events.ts'
+import type { Database } from './schema.ts'
+
+/** Brings the database to the newest schema. @throws when a migration fails or the database is newer. */
+export async function migrate(database: Database): Promise<void> {
+  const migrator = new Migrator({
+    db: database.queries,
+    provider: { getMigrations: () => Promise.resolve(migrationsFor(database.dialect)) },
+  })
+  const { error } = await migrator.migrateToLatest()
+  if (error) throw new Error('the database could not be brought to the newest schema', { cause: error })
+}
+
+function migrationsFor(dialect: Database['dialect']): Record<string, Migration> {
+  return { '0001_spine': { up: (db) => createSpine(db, dialect) } }
+}
+
+async function createSpine(db: Kysely<unknown>, dialect: Database['dialect']): Promise<void> {
+  const postgres = dialect === 'postgres'
+  // AUTOINCREMENT: an id that a client has seen never names another row.
+  const identity = sql.raw(
+    postgres ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement',
+  )
+  const integer = sql.raw(postgres ? 'bigint' : 'integer')
+  const real = sql.raw(postgres ? 'double precision' : 'real')
+  // Text is compared by code point on both, so that names and times sort alike.
+  const text = sql.raw(postgres ? 'text collate "C"' : 'text')
+  const clustered = sql.raw(postgres ? '' : 'without rowid')
+
+  const statements = [
+    sql`create table sessions (
+      id ${identity}, name ${text} not null unique, import_folder ${text} not null, status ${text} not null,
+      total_photos ${integer} not null, processed_photos ${integer} not null, progress_percent ${real} not null,
+      photo_counts ${text} not null, total_override ${integer}, processed_override ${integer},
+      created_at ${text} not null, updated_at ${text} not null)`,
+    sql`create table photos (
+      id ${identity}, session_id ${integer} references sessions (id), file_name ${text} not null,
+      file_path ${text} not null unique, file_size ${integer} not null, status ${text} not null, ai_score ${real},
+      analysis_results ${text} not null, context_tag ${text} not null, selected_preset ${text} not null,
+      rejection_reason ${text} not null, imported_at ${text} not null, updated_at ${text} not null)`,
+    sql`create index photos_session on photos (session_id, id)`,
+    sql`create index photos_status on photos (status, id)`,
+    sql`create table jobs (
+      ordinal ${identity}, id ${text} not null unique, photo_id ${integer} not null references photos (id),
+      session_id ${integer}, priority ${integer} not null, config ${text} not null, status ${text} not null,
+      stage ${text} not null, progress ${real} not null, message ${text} not null, result ${text} not null,
+      error_message ${text} not null, error_details ${text} not null, attempts ${integer} not null,
+      worker ${text} not null, claimed_by ${text} not null, photo_status ${text} not null,
+      lease_seconds ${integer} not null, lease_expires_at ${text}, created_at ${text} not null,
+      started_at ${text}, completed_at ${text})`,
+    sql`create index jobs_next on jobs (status, priority, ordinal)`,
+    sql`create index jobs_photo on jobs (photo_id)`,
+    sql`create index jobs_lease on jobs (lease_expires_at) where lease_expires_at is not null`,
+    sql`create table counters (name ${text} not null primary key, value ${integer} not null)`,
+    sql`create table heads (
+      channel ${text} not null primary key, seq ${integer} not null, trimmed ${integer} not null)`,
+    sql`create table events (
+      channel ${text} not null, seq ${integer} not null, type ${text} not null, timestamp ${text} not null,
+      data ${text} not null, primary key (channel, seq)) ${clustered}`,
+    sql`create table epochs (
+      ordinal ${identity}, epoch ${text} not null unique, started_at ${text} not null, heads ${text} not null,
+      origin ${text})`,
+  ]
+  for (const statement of statements) await statement.execute(db)
+  for (const channel of channels) {
+    await sql`insert into heads (channel, seq, trimmed) values (${channel}, 0, 0)`.execute(db)
+  }
+}

@@ -1,0 +1,70 @@
+/** What a write function works with: its queries, its time, and the events it emits, encoded but not yet numbered. */
+import { catalogue, envelopeFields, type Draft, type StoredEvent } from '../protocol/events.ts'
+import type { Positions } from '../protocol/cursor.ts'
+import { Refusal } from '../protocol/refusals.ts'
+import type { Queries } from './schema.ts'
+
+/** An encoded event over this is refused before commit (PROTOCOL §2, `too_large`). */
+export const EVENT_BYTES_MAX = 65_536
+/** Longest envelope in front of the data: type, timestamp, channel and seq. */
+const ENVELOPE_BYTES_MAX = 160
+
+/** A write function awaits nothing but its queries. */
+export interface Write {
+  readonly queries: Queries
+  /** The group's time, UTC ISO 8601: rows and events of one commit carry the same. */
+  readonly now: string
+  /** Adds an event to this write. @throws {Refusal} `too_large` */
+  emit(draft: Draft): void
+  /** Marks a derived value as perhaps changed; its event follows once per commit. */
+  touch(key: string): void
+}
+
+export type WriteFunction<T> = (write: Write) => Promise<T>
+
+/** A write that is durable. */
+export interface Committed<T> {
+  readonly value: T
+  /** The write's own events, numbered, in the order it emitted them. */
+  readonly events: readonly StoredEvent[]
+  /** Heads of all channels as this commit left them. */
+  readonly heads: Positions
+}
+
+/** An event that waits for its number; `data` is encoded once, here. */
+export interface PendingEvent {
+  readonly draft: Draft
+  readonly data: string
+}
+
+/** A write whose events and touched keys are collected into the given lists. */
+export function writeInto(queries: Queries, now: string, events: PendingEvent[], touched: Set<string>): Write {
+  return {
+    queries,
+    now,
+    emit: (draft) => void events.push(encodeDraft(draft)),
+    touch: (key) => void touched.add(key),
+  }
+}
+
+function encodeDraft(draft: Draft): PendingEvent {
+  const data = JSON.stringify(draft.data)
+  if (Buffer.byteLength(data) + ENVELOPE_BYTES_MAX > EVENT_BYTES_MAX) {
+    throw new Refusal('too_large', `the event ${draft.type} would be larger than ${EVENT_BYTES_MAX} bytes`)
+  }
+  for (const field of envelopeFields) {
+    if (Object.hasOwn(draft.data, field)) throw new Error(`${draft.type} would overwrite the envelope's ${field}`)
+  }
+  return { draft, data }
+}
+
+/** Gives each event its channel's next seq; `heads` are the last ones given. */
+export function numberEvents(pending: readonly PendingEvent[], heads: Positions, now: string): StoredEvent[] {
+  const next = { ...heads }
+  return pending.map(({ draft, data }) => {
+    const { channel } = catalogue[draft.type]
+    const seq = (next[channel] ?? 0) + 1
+    next[channel] = seq
+    return { channel, seq, type: draft.type, timestamp: now, data }
+  })
+}
