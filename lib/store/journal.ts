@@ -1,11 +1,9 @@
 /** The journal: the stored events, the only truth; numbers them on the way in, reads them back in order. */
 import { channels, type Channel, type StoredEvent } from '../protocol/events.ts'
 import type { Positions } from '../protocol/cursor.ts'
-import type { Database, NewEvent, Queries } from './schema.ts'
+import { inChunks } from './chunks.ts'
+import type { Database, Queries } from './schema.ts'
 import { numberEvents, type PendingEvent } from './write.ts'
-
-/** Rows of one INSERT: few sizes make few statement texts, so that compiled statements stay cached. */
-const INSERT_SIZES = [64, 16, 4, 1]
 
 /** What a read saw: its value and the heads of that same state. */
 export interface Snapshot<T> {
@@ -95,11 +93,4 @@ function maxima(a: Positions, b: Positions): Positions {
   const out: Positions = { ...a }
   for (const channel of channels) out[channel] = Math.max(a[channel] ?? 0, b[channel] ?? 0)
   return out
-}
-
-function* inChunks(events: readonly NewEvent[]): Generator<NewEvent[]> {
-  let at = 0
-  for (const size of INSERT_SIZES) {
-    for (; events.length - at >= size; at += size) yield events.slice(at, at + size)
-  }
 }

@@ -1,5 +1,5 @@
 /** The tables: their columns carry the names of the wire; times are ISO 8601 text, objects JSON text. */
-import type { Generated, Insertable, Kysely, Selectable } from 'kysely'
+import type { Generated, Kysely, Selectable } from 'kysely'
 import type { Channel, EventType } from '../protocol/events.ts'
 
 interface SessionTable {
@@ -108,7 +108,6 @@ export interface Schema {
 export type SessionRow = Selectable<SessionTable>
 export type PhotoRow = Selectable<PhotoTable>
 export type JobRow = Selectable<JobTable>
-export type NewEvent = Insertable<EventTable>
 
 /** A connection inside a transaction or a read; what the domain queries. */
 export type Queries = Kysely<Schema>

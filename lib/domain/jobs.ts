@@ -1,0 +1,307 @@
+/** Jobs: work on one photo, claimed by outside workers under a lease; `attempts` is the fence. */
+import { randomBytes } from 'node:crypto'
+import type * as z from 'zod'
+import { Refusal } from '../protocol/refusals.ts'
+import type { JobRow, Queries } from '../store/schema.ts'
+import type { Write } from '../store/write.ts'
+import { countJobs, type JobStatus } from './counters.ts'
+import type { claimInput, completeInput, failInput, Job, jobInput, jobPatch, jobQuery, progressInput } from './job-schemas.ts'
+import type { PhotoStatus } from './photo-status.ts'
+import { movePhoto, readPhoto } from './photos.ts'
+import { found, parseObject, readPage } from './values.ts'
+
+/** Who acts on a job, and with which claim: the attempt where it is named, else the subject that claimed. */
+export interface Claimant {
+  readonly subject: string
+  readonly attempt?: number | undefined
+}
+
+export async function listJobs(queries: Queries, query: z.output<typeof jobQuery>) {
+  let rows = queries.selectFrom('jobs').selectAll()
+  if (query.status) rows = rows.where('status', '=', query.status)
+  if (query.photo_id !== undefined) rows = rows.where('photo_id', '=', query.photo_id)
+  if (query.priority !== undefined) rows = rows.where('priority', '=', query.priority)
+  const { rows: jobs, ...page } = await readPage(rows, query, 'ordinal')
+  return { jobs: jobs.map(toJob), ...page }
+}
+
+/** @throws {Refusal} `not_found` */
+export async function getJob(queries: Queries, id: string): Promise<Job> {
+  return toJob(await readJob(queries, id))
+}
+
+/** @throws {Refusal} `not_found`, or `conflict` for a photo that is decided already */
+export async function createJob(write: Write, input: z.output<typeof jobInput>): Promise<Job> {
+  const { queries, now } = write
+  const photo = await readPhoto(queries, input.photo_id)
+  if (photo.status === 'approved' || photo.status === 'rejected') {
+    throw new Refusal('conflict', `photo ${photo.id} is ${photo.status}`)
+  }
+  const row = await queries
+    .insertInto('jobs')
+    .values({
+      id: randomBytes(16).toString('hex'),
+      photo_id: photo.id,
+      session_id: photo.session_id,
+      priority: input.priority,
+      config: JSON.stringify(input.config),
+      status: 'pending',
+      stage: '',
+      progress: 0,
+      message: '',
+      result: '{}',
+      error_message: '',
+      error_details: '{}',
+      attempts: 0,
+      worker: '',
+      claimed_by: '',
+      photo_status: photo.status,
+      lease_seconds: 0,
+      lease_expires_at: null,
+      created_at: now,
+      started_at: null,
+      completed_at: null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  write.emit({ type: 'job_created', data: { ...namesOf(row), priority: row.priority } })
+  await countJobs(write, 'pending', 1)
+  await movePhoto(write, photo, 'queued')
+  return toJob(row)
+}
+
+/** Leases the next pending job by priority, then age; undefined when there is none. */
+export async function claimNextJob(
+  write: Write,
+  subject: string,
+  input: z.output<typeof claimInput>,
+): Promise<Job | undefined> {
+  const next = await write.queries
+    .selectFrom('jobs')
+    .selectAll()
+    .where('status', '=', 'pending')
+    .orderBy('priority')
+    .orderBy('ordinal')
+    .limit(1)
+    .executeTakeFirst()
+  return next && (await lease(write, next, subject, input))
+}
+
+/** Leases the named job. @throws {Refusal} `not_found`, or `conflict` when it is not pending */
+export async function claimJob(
+  write: Write,
+  id: string,
+  subject: string,
+  input: z.output<typeof claimInput>,
+): Promise<Job> {
+  const row = await readJob(write.queries, id)
+  if (row.status !== 'pending') throw new Refusal('conflict', `job ${id} is ${row.status}`)
+  return await lease(write, row, subject, input)
+}
+
+/** Reports progress and renews the lease. @throws {Refusal} `not_found`, `conflict` */
+export async function reportProgress(
+  write: Write,
+  id: string,
+  claimant: Claimant,
+  { stage, progress, message }: z.output<typeof progressInput>,
+): Promise<Job> {
+  const row = await readClaimed(write, id, claimant)
+  const lease_expires_at = leaseEnd(write.now, row.lease_seconds)
+  const after = await update(write, row, { stage, progress, message, lease_expires_at })
+  write.emit({ type: 'job_progress', data: { ...namesOf(row), stage, progress, message } })
+  return toJob(after)
+}
+
+/** @throws {Refusal} `not_found`, `conflict` */
+export async function completeJob(
+  write: Write,
+  id: string,
+  claimant: Claimant,
+  { result }: z.output<typeof completeInput>,
+): Promise<Job> {
+  const row = await readClaimed(write, id, claimant)
+  const after = await finish(write, row, 'completed', { progress: 100, result: JSON.stringify(result) })
+  write.emit({ type: 'job_completed', data: { ...namesOf(row), result } })
+  await moveJobPhoto(write, row, 'completed')
+  return toJob(after)
+}
+
+/** Fails a job for good, or with `retry` puts it back to pending. @throws {Refusal} `not_found`, `conflict` */
+export async function failJob(
+  write: Write,
+  id: string,
+  claimant: Claimant,
+  { error_message, error_details, retry }: z.output<typeof failInput>,
+): Promise<Job> {
+  const row = await readClaimed(write, id, claimant)
+  const error = { error_message, error_details: JSON.stringify(error_details) }
+  if (retry) return toJob(await requeueJob(write, row, 'retry', error))
+  return toJob(await failForGood(write, row, error))
+}
+
+/** @throws {Refusal} `not_found`, or `conflict` when the job is over */
+export async function setPriority(write: Write, id: string, patch: z.output<typeof jobPatch>): Promise<Job> {
+  const row = await readJob(write.queries, id)
+  if (row.status !== 'pending' && row.status !== 'processing') {
+    throw new Refusal('conflict', `job ${id} is ${row.status}`)
+  }
+  const { priority, reason } = patch
+  const after = await update(write, row, { priority })
+  const data = { ...namesOf(row), old_priority: row.priority, new_priority: priority, reason }
+  write.emit({ type: 'priority_changed', data })
+  return toJob(after)
+}
+
+/** Cancels a pending job and gives its photo the earlier status back. @throws {Refusal} `not_found`, `conflict` */
+export async function cancelJob(write: Write, id: string): Promise<Job> {
+  const { queries, now } = write
+  const row = await readJob(queries, id)
+  if (row.status !== 'pending') throw new Refusal('conflict', `job ${id} is ${row.status}`)
+  const after = await update(write, row, { status: 'cancelled', completed_at: now })
+  write.emit({ type: 'job_cancelled', data: namesOf(row) })
+  await countJobs(write, 'pending', -1)
+  await countJobs(write, 'cancelled', 1)
+  // Another open job of the same photo keeps it, and inherits the status to give back.
+  const heirs = await queries
+    .updateTable('jobs')
+    .set({ photo_status: row.photo_status })
+    .where('photo_id', '=', row.photo_id)
+    .where('status', 'in', ['pending', 'processing'])
+    .where('photo_status', 'in', ['queued', 'processing'])
+    .returning('id')
+    .execute()
+  const open = heirs.length > 0 || (await hasOpenJob(queries, row.photo_id))
+  if (!open) await moveJobPhoto(write, row, row.photo_status as PhotoStatus)
+  return toJob(after)
+}
+
+/** Puts a claimed job back to pending, its photo to queued. */
+export async function requeueJob(
+  write: Write,
+  row: JobRow,
+  reason: 'retry' | 'lease_expired',
+  error: Pick<JobRow, 'error_message' | 'error_details'>,
+): Promise<JobRow> {
+  const freed = { worker: '', claimed_by: '', lease_expires_at: null, stage: '', progress: 0, message: '' }
+  const after = await update(write, row, { ...freed, ...error, status: 'pending' })
+  write.emit({ type: 'job_requeued', data: { ...namesOf(row), reason, attempt: row.attempts } })
+  await countJobs(write, 'processing', -1)
+  await countJobs(write, 'pending', 1)
+  await moveJobPhoto(write, row, 'queued')
+  return after
+}
+
+/** Ends a claimed job as failed, its photo too. */
+export async function failForGood(
+  write: Write,
+  row: JobRow,
+  error: Pick<JobRow, 'error_message' | 'error_details'>,
+): Promise<JobRow> {
+  const after = await finish(write, row, 'failed', error)
+  const { error_message } = error
+  write.emit({
+    type: 'job_failed',
+    data: { ...namesOf(row), error_message, error_details: parseObject(error.error_details) },
+  })
+  await moveJobPhoto(write, row, 'failed')
+  return after
+}
+
+async function lease(
+  write: Write,
+  row: JobRow,
+  subject: string,
+  { worker, lease_seconds }: z.output<typeof claimInput>,
+): Promise<Job> {
+  const attempts = row.attempts + 1
+  const after = await update(write, row, {
+    status: 'processing',
+    attempts,
+    worker,
+    claimed_by: subject,
+    lease_seconds,
+    lease_expires_at: leaseEnd(write.now, lease_seconds),
+    started_at: row.started_at ?? write.now,
+  })
+  write.emit({ type: 'job_started', data: { ...namesOf(row), worker, attempt: attempts } })
+  await countJobs(write, 'pending', -1)
+  await countJobs(write, 'processing', 1)
+  await moveJobPhoto(write, row, 'processing')
+  return toJob(after)
+}
+
+/** The job, when the claimant still holds it. @throws {Refusal} `not_found`, `conflict` */
+async function readClaimed(write: Write, id: string, { subject, attempt }: Claimant): Promise<JobRow> {
+  const row = await readJob(write.queries, id)
+  if (row.status !== 'processing') throw new Refusal('conflict', `job ${id} is ${row.status}`)
+  if (attempt !== undefined && attempt !== row.attempts) {
+    throw new Refusal('conflict', `job ${id} is at attempt ${row.attempts}, not ${attempt}`)
+  }
+  if (attempt === undefined && row.claimed_by !== subject) {
+    throw new Refusal('conflict', `job ${id} was claimed by somebody else; name the attempt of the claim`)
+  }
+  // The sweep of leases may come a moment later; a lease that ran out is over at once.
+  if (row.lease_expires_at !== null && row.lease_expires_at <= write.now) {
+    throw new Refusal('conflict', `the lease of job ${id} ran out`)
+  }
+  return row
+}
+
+async function finish(
+  write: Write,
+  row: JobRow,
+  status: 'completed' | 'failed',
+  columns: Partial<JobRow>,
+): Promise<JobRow> {
+  const after = await update(write, row, { ...columns, status, lease_expires_at: null, completed_at: write.now })
+  await countJobs(write, 'processing', -1)
+  await countJobs(write, status, 1)
+  return after
+}
+
+/** A job moves its photo from any state but approved and rejected. */
+async function moveJobPhoto(write: Write, { photo_id }: JobRow, status: PhotoStatus): Promise<void> {
+  const photo = await readPhoto(write.queries, photo_id)
+  if (photo.status !== 'approved' && photo.status !== 'rejected') await movePhoto(write, photo, status)
+}
+
+async function update(write: Write, row: JobRow, columns: Partial<JobRow>): Promise<JobRow> {
+  await write.queries.updateTable('jobs').set(columns).where('id', '=', row.id).execute()
+  return { ...row, ...columns }
+}
+
+async function hasOpenJob(queries: Queries, photoId: number): Promise<boolean> {
+  const open = await queries
+    .selectFrom('jobs')
+    .select('id')
+    .where('photo_id', '=', photoId)
+    .where('status', 'in', ['pending', 'processing'])
+    .limit(1)
+    .executeTakeFirst()
+  return open !== undefined
+}
+
+async function readJob(queries: Queries, id: string): Promise<JobRow> {
+  const row = await queries.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
+  return found(row, `job ${id}`)
+}
+
+function leaseEnd(now: string, seconds: number): string {
+  return new Date(Date.parse(now) + seconds * 1000).toISOString()
+}
+
+function namesOf({ id, photo_id, session_id }: JobRow) {
+  return { job_id: id, photo_id, session_id }
+}
+
+function toJob(row: JobRow): Job {
+  const { ordinal: _, claimed_by: __, photo_status: ___, lease_seconds: ____, ...shown } = row
+  return {
+    ...shown,
+    status: row.status as JobStatus,
+    config: parseObject(row.config),
+    result: parseObject(row.result),
+    error_details: parseObject(row.error_details),
+  }
+}

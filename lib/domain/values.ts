@@ -1,0 +1,80 @@
+/** Values that several resources share: texts, ids, paging, and rows that hold JSON as text. */
+import * as z from 'zod'
+import type { ReferenceExpression, SelectQueryBuilder } from 'kysely'
+import { jsonObject } from '../protocol/events.ts'
+import { Refusal } from '../protocol/refusals.ts'
+import type { Schema } from '../store/schema.ts'
+
+/** Text a user writes; U+0000 cannot be stored by every database. */
+export const text = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((value) => !value.includes('\0'), 'must not contain U+0000')
+
+/** SQLite and Postgres both take more, JSON numbers do not. */
+export const rowId = z.int().positive().max(Number.MAX_SAFE_INTEGER)
+/** An id in a path or query. */
+export const rowIdParam = z.coerce.number().pipe(rowId)
+export const timestamp = z.iso.datetime().meta({ description: 'UTC, ISO 8601 with milliseconds' })
+
+/** Largest JSON text of one object field; an event that carries it must stay under 64 KiB. */
+const OBJECT_BYTES_MAX = 60_000
+export const objectField = jsonObject.refine(
+  (value) => Buffer.byteLength(JSON.stringify(value)) <= OBJECT_BYTES_MAX,
+  `expected at most ${OBJECT_BYTES_MAX} bytes of JSON`,
+)
+
+export const LIMIT_MAX = 500
+const LIMIT_DEFAULT = 100
+
+/** `limit`, `offset` and `sort` over a closed list of fields; `-` before a field sorts descending. */
+export function pageQuery<const F extends readonly [string, ...string[]]>(fields: F) {
+  const sorts = fields.flatMap((field) => [field, `-${field}`]) as [F[number] | `-${F[number]}`]
+  return {
+    limit: z.coerce.number().pipe(z.int().min(1).max(LIMIT_MAX)).default(LIMIT_DEFAULT),
+    offset: z.coerce.number().pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER)).default(0),
+    sort: z.enum(sorts).optional(),
+  }
+}
+
+interface PageRequest {
+  readonly limit: number
+  readonly offset: number
+  readonly sort?: string | undefined
+}
+
+export interface Page<T> {
+  readonly rows: T[]
+  readonly total: number
+  readonly offset: number
+  readonly limit: number
+}
+
+/** One page of a filtered query and the number of all its rows; ties are broken by `tieBreak`. */
+export async function readPage<T extends keyof Schema, O>(
+  query: SelectQueryBuilder<Schema, T, O>,
+  { limit, offset, sort }: PageRequest,
+  tieBreak: ReferenceExpression<Schema, T>,
+): Promise<Page<O>> {
+  const counted = await query
+    .clearSelect()
+    .select(({ fn }) => fn.countAll<number>().as('total'))
+    .executeTakeFirstOrThrow()
+  const field = sort?.replace(/^-/, '') as ReferenceExpression<Schema, T> | undefined
+  const direction = sort?.startsWith('-') ? 'desc' : 'asc'
+  const sorted = field ? query.orderBy(field, direction) : query
+  const rows = await sorted.orderBy(tieBreak, field ? direction : 'asc').limit(limit).offset(offset).execute()
+  return { rows, total: Number(counted.total), offset, limit }
+}
+
+/** The row, or a refusal that names what is missing. @throws {Refusal} `not_found` */
+export function found<T>(row: T | undefined, what: string): T {
+  if (row === undefined) throw new Refusal('not_found', `there is no ${what}`)
+  return row
+}
+
+/** A JSON text column. Only this program writes it. */
+export function parseObject(json: string): z.output<typeof jsonObject> {
+  return JSON.parse(json) as z.output<typeof jsonObject>
+}
