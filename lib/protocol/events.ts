@@ -46,7 +46,7 @@ function state<S extends z.ZodRawShape>(channel: Channel, key: readonly string[]
 /** All 25 event types (PROTOCOL §3). The fields beside the envelope are `data`. */
 export const catalogue = {
   job_created: fact('jobs', { ...ofJob, priority: z.int() }),
-  job_started: fact('jobs', { ...ofJob, worker: text, attempt: z.int() }),
+  job_started: fact('jobs', { ...ofJob, worker: text.default(''), attempt: z.int().min(1).default(1) }),
   job_progress: state('jobs', ['job_id'], {
     ...ofJob,
     stage: text,

@@ -111,3 +111,9 @@ export const protocolTypes: ReadonlySet<string> = new Set([
   'token_expiring',
   'disconnect',
 ])
+
+/** The `error` message of a refusal. */
+export function errorMessage({ message, code, retryAfterMs }: Refusal, now: Date): object {
+  const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
+  return { type: 'error', error: message, code, timestamp: now.toISOString(), ...retry }
+}

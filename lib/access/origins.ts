@@ -1,0 +1,45 @@
+/** Which pages may use the server: exact Origin and Host, against cross-site requests and DNS rebinding. */
+import { isIP } from 'node:net'
+import { Refusal } from '../protocol/refusals.ts'
+
+interface OriginOptions {
+  readonly port: number
+  readonly publicUrl: string | undefined
+  readonly allowed: readonly string[]
+  /** An address or name the server listens on, beside the loopback names. */
+  readonly host: string
+}
+
+export type Origins = ReturnType<typeof createOrigins>
+
+export function createOrigins({ port, publicUrl, allowed, host }: OriginOptions) {
+  const publicHost = publicUrl === undefined ? undefined : new URL(publicUrl).hostname
+  const own = ['127.0.0.1', '[::1]', 'localhost'].flatMap((name) => [`http://${name}:${port}`, `https://${name}:${port}`])
+  const origins = new Set([...own, ...allowed, ...(publicUrl === undefined ? [] : [new URL(publicUrl).origin])])
+  const hosts = new Set(['localhost', host, ...(publicHost === undefined ? [] : [publicHost])])
+  return {
+    /** Whether a page of this origin may read answers (CORS) and open sockets. */
+    allows: (origin: string) => origins.has(origin),
+
+    /** @throws {Refusal} `host_refused` for a name that is not ours: a rebound DNS name would carry it */
+    requireHost(header: string | null): void {
+      const name = hostName(header)
+      if (name === undefined || (isIP(name) === 0 && !hosts.has(name))) {
+        throw new Refusal('host_refused', 'the Host header names no address of this server; PUBLIC_URL would add one')
+      }
+    },
+
+    /** Without an Origin (no browser) it passes. @throws {Refusal} `origin_refused` */
+    requireOrigin(header: string | null): void {
+      if (header !== null && !origins.has(header)) {
+        throw new Refusal('origin_refused', 'pages of this origin may not use the server; ALLOWED_ORIGINS would add it')
+      }
+    },
+  }
+}
+
+/** The name of a Host header without its port, or undefined where it is malformed. */
+function hostName(header: string | null): string | undefined {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?$/i.exec(header ?? '')
+  return (match?.[1] ?? match?.[2])?.toLowerCase()
+}

@@ -1,0 +1,99 @@
+/** Tokens: JWTs (RFC 7519, RFC 8725) verified and issued; hides jose. */
+import { randomUUID } from 'node:crypto'
+import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose'
+import * as z from 'zod'
+import { Refusal } from '../protocol/refusals.ts'
+import { parseScope, type Principal } from './rights.ts'
+
+/** Refused before it is parsed (PROTOCOL §7). */
+const TOKEN_BYTES_MAX = 8192
+/** Clock leeway; a live connection too ends at `exp` plus this. */
+export const LEEWAY_SECONDS = 5
+/** Largest time a Date can hold, in seconds. */
+const TIME_MAX = 8_640_000_000_000
+const types: ReadonlySet<unknown> = new Set([undefined, 'JWT', 'at+jwt'])
+
+const claimsSchema = z.object({
+  sub: z.string().min(1).max(256),
+  scope: z.string().max(4096).default(''),
+  exp: z.number().positive().max(TIME_MAX),
+  iat: z.number().nonnegative().max(TIME_MAX).optional(),
+  jti: z.string().max(256).optional(),
+})
+
+interface TokenOptions {
+  readonly key: Uint8Array
+  readonly issuer?: string | undefined
+  readonly audience?: string | undefined
+  readonly now: () => Date
+}
+
+export interface TokenRequest {
+  readonly subject: string
+  readonly scope: string
+  readonly expiresInMs: number
+}
+
+export type Tokens = ReturnType<typeof createTokens>
+
+export function createTokens({ key, issuer, audience, now }: TokenOptions) {
+  return {
+    /** Who the token speaks for. @throws {Refusal} `unauthenticated` when it expired, else `invalid_token` */
+    async verify(token: string): Promise<Principal> {
+      if (token.length > TOKEN_BYTES_MAX) throw invalid(`it is longer than ${TOKEN_BYTES_MAX} bytes`)
+      const payload = await verifySignature(token)
+      const claims = claimsSchema.safeParse(payload)
+      if (!claims.success) {
+        throw invalid(claims.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '))
+      }
+      const { sub: subject, scope, exp, iat, jti } = claims.data
+      if (iat !== undefined && iat > now().getTime() / 1000 + LEEWAY_SECONDS) throw invalid('iat lies in the future')
+      const principal = { subject, scope, rights: parseScope(scope), expiresAtMs: exp * 1000 }
+      return jti === undefined ? principal : { ...principal, jti }
+    },
+
+    /** Signs a token with HS256. */
+    async issue({ subject, scope, expiresInMs }: TokenRequest): Promise<string> {
+      const issuedAt = Math.floor(now().getTime() / 1000)
+      const token = new SignJWT({ scope })
+        .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+        .setSubject(subject)
+        .setJti(randomUUID())
+        .setIssuedAt(issuedAt)
+        .setExpirationTime(issuedAt + Math.ceil(expiresInMs / 1000))
+      if (issuer !== undefined) token.setIssuer(issuer)
+      if (audience !== undefined) token.setAudience(audience)
+      return await token.sign(key)
+    },
+  }
+
+  async function verifySignature(token: string): Promise<JWTPayload> {
+    try {
+      const { payload, protectedHeader } = await jwtVerify(token, key, {
+        // Follows from the kind of key, never from the token.
+        algorithms: ['HS256', 'HS384', 'HS512'],
+        requiredClaims: ['exp', 'sub'],
+        clockTolerance: LEEWAY_SECONDS,
+        currentDate: now(),
+        ...(issuer === undefined ? {} : { issuer }),
+        ...(audience === undefined ? {} : { audience }),
+      })
+      if (!types.has(protectedHeader.typ)) throw invalid('typ is neither JWT nor at+jwt')
+      return payload
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) throw new Refusal('unauthenticated', 'the token has expired')
+      if (error instanceof errors.JOSEError) throw invalid(plain(error))
+      throw error
+    }
+  }
+}
+
+/** A sentence that says what is wrong and holds nothing of the token. */
+function plain(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTClaimValidationFailed) return `the claim ${error.claim} is ${error.reason}`
+  return error.code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' ? 'its signature does not match' : error.code
+}
+
+function invalid(what: string): Refusal {
+  return new Refusal('invalid_token', `the token is not acceptable: ${what}`)
+}

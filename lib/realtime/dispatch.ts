@@ -1,0 +1,141 @@
+/** What each message of a client does: one function per type of PROTOCOL §2, the rest goes to custom handlers. */
+import { parseCursor, type Cursor } from '../protocol/cursor.ts'
+import type { Channel } from '../protocol/events.ts'
+import * as messages from '../protocol/messages.ts'
+import { closeCodeOf, Refusal, type RefusalCode } from '../protocol/refusals.ts'
+import { requireApi, requireChannel, type Principal } from '../access/rights.ts'
+import type { Connection, Dispatch } from './connection.ts'
+
+/** Who sent a message, for a custom handler. */
+export interface HandlerClient {
+  readonly id: string
+  readonly subject: string
+  readonly clientType: string | null
+}
+
+/**
+ * Answers messages of a type of its own. What it returns is the reply and carries the message's id; a Refusal it
+ * throws becomes an `error` with that code, anything else `internal`. Messages of one client wait for one another.
+ */
+export type Handler = (
+  message: Readonly<Record<string, unknown>>,
+  client: HandlerClient,
+) => object | undefined | void | Promise<object | undefined | void>
+
+export type Handlers = Readonly<Record<string, Handler>>
+
+export interface DispatchServices {
+  readonly now: () => Date
+  readonly handlers: Handlers
+  readonly verify: (token: string) => Promise<Principal>
+  /** What becomes of a channel of a cursor now. */
+  readonly judge: (cursor: Cursor, channel: Channel) => messages.Recovery
+  /** The channel of an event type. @throws {Refusal} `unknown_type` */
+  readonly channelOf: (type: string) => Channel
+  /** @throws {Refusal} as the domain refuses */
+  readonly publish: (
+    principal: Principal,
+    event: { readonly type: string } & Record<string, unknown>,
+    command: boolean,
+  ) => Promise<{ type: string; channel: Channel; seq: number }>
+  readonly onRefusal: (code: RefusalCode) => void
+}
+
+export function createDispatch(services: DispatchServices): Dispatch {
+  async function authenticate(connection: Connection, incoming: messages.Incoming): Promise<void> {
+    const { token } = messages.parseBody('auth', incoming.body)
+    const before = connection.principal
+    try {
+      const principal = await services.verify(token)
+      if (before && before.subject !== principal.subject) {
+        throw new Refusal('invalid_token', 'a live connection keeps its subject')
+      }
+      connection.adopt(principal)
+      const { subject, scope, expiresAtMs } = principal
+      const expires_at = expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString()
+      connection.reply(incoming, { type: 'authenticated', subject, scope, expires_at, channels: connection.channels })
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      services.onRefusal(error.code)
+      connection.reply(incoming, messages.errorMessage(error, services.now()))
+      // A failed refresh ends the connection for good; a first token that only expired may be replaced.
+      const closeCode = closeCodeOf(before ? 'invalid_token' : error.code)
+      connection.end(error.code, error.message, { closeCode })
+    }
+  }
+
+  function register(connection: Connection, incoming: messages.Incoming): void {
+    const { client_type, client_name = null } = messages.parseBody('register', incoming.body)
+    connection.clientType = client_type
+    connection.clientName = client_name
+    connection.reply(incoming, {
+      type: 'registration_confirmed',
+      client_id: connection.id,
+      client_type,
+      client_name,
+    })
+  }
+
+  function subscribe(connection: Connection, incoming: messages.Incoming, principal: Principal): void {
+    const body = messages.parseBody('subscribe', incoming.body)
+    const wanted = messages.parseChannels(body.channels)
+    for (const channel of wanted) requireChannel(principal, 'read', channel)
+    const since = body.since === undefined ? undefined : parseCursor(body.since)
+    const recovery: Record<string, messages.Recovery> = {}
+    for (const channel of wanted) {
+      const outcome: messages.Recovery = since ? services.judge(since, channel) : { status: 'live' }
+      recovery[channel] = outcome
+      const position = outcome.status === 'recovered' ? since?.positions[channel] : undefined
+      connection.follow(channel, position, { keep: outcome.status === 'live' })
+    }
+    const { channels, cursor } = connection
+    connection.reply(incoming, { type: 'subscription_confirmed', channels, cursor, recovery })
+    connection.read()
+  }
+
+  function unsubscribe(connection: Connection, incoming: messages.Incoming): void {
+    const body = messages.parseBody('unsubscribe', incoming.body)
+    for (const channel of messages.parseChannels(body.channels)) connection.drop(channel)
+    connection.reply(incoming, { type: 'unsubscription_confirmed', channels: connection.channels })
+  }
+
+  /** Queued in the order received; the answer comes when it is durable, other messages need not wait for it. */
+  function publish(connection: Connection, incoming: messages.Incoming, principal: Principal): void {
+    const { event, command } = messages.parseBody('publish', incoming.body)
+    requireChannel(principal, 'publish', services.channelOf(event.type))
+    if (command) requireApi(principal, 'apiWrite')
+    services.publish(principal, event, command).then(
+      ({ type, channel, seq }) => connection.reply(incoming, { type: 'published', event_type: type, channel, seq }),
+      (error: unknown) => connection.fail(error, incoming.id),
+    )
+  }
+
+  async function custom(connection: Connection, incoming: messages.Incoming, principal: Principal): Promise<void> {
+    const { type, body } = incoming
+    const handler = Object.hasOwn(services.handlers, type) ? services.handlers[type] : undefined
+    if (!handler) throw new Refusal('unknown_type', `there is no message type "${type.slice(0, 64)}"`)
+    const { id, clientType } = connection
+    const message = await handler(body, { id, clientType, subject: principal.subject })
+    if (message) connection.reply(incoming, message)
+  }
+
+  return (connection, incoming) => {
+    if (incoming.type === 'auth') return authenticate(connection, incoming)
+    const { principal } = connection
+    if (!principal) throw new Refusal('unauthenticated', 'authenticate first: {"type":"auth","token":…}')
+    switch (incoming.type) {
+      case 'register':
+        return register(connection, incoming)
+      case 'subscribe':
+        return subscribe(connection, incoming, principal)
+      case 'unsubscribe':
+        return unsubscribe(connection, incoming)
+      case 'ping':
+        return connection.awaitPong(incoming.id)
+      case 'publish':
+        return publish(connection, incoming, principal)
+      default:
+        return custom(connection, incoming, principal)
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/** The relay: offers events to the topics in seq order without a gap, at once when calm, gathered when they pour. */
+import type { Channel, StoredEvent } from '../protocol/events.ts'
+import type { Positions } from '../protocol/cursor.ts'
+import type { JournalReader } from './pages.ts'
+import { EncodedEvent } from './tail.ts'
+
+/** Events read at once to close a gap. */
+const GAP_EVENTS = 500
+
+interface RelayOptions {
+  readonly journal: JournalReader
+  /** Where the journal stood at the start. */
+  readonly heads: Positions
+  /** Gets events in seq order per channel, each exactly once. */
+  readonly deliver: (events: readonly EncodedEvent[]) => void
+  /** Longest that an event waits for company, in milliseconds; 0 never waits. */
+  readonly coalesceMs: number
+  readonly onError: (error: unknown) => void
+}
+
+export type Relay = ReturnType<typeof createRelay>
+
+export function createRelay({ journal, heads, deliver, coalesceMs, onError }: RelayOptions) {
+  const last = new Map<Channel, number>(Object.entries(heads) as [Channel, number][])
+  /** Channels whose gap is being read, with the highest seq heard of meanwhile. */
+  const closing = new Map<Channel, number>()
+  let waiting: EncodedEvent[] = []
+  let window: Timer | undefined
+
+  /** last + 1 passes, what is older was there before, a gap is read from the journal. */
+  function accept(event: StoredEvent): void {
+    const { channel, seq } = event
+    const next = (last.get(channel) ?? 0) + 1
+    if (seq < next) return
+    if (seq > next || closing.has(channel)) return closeGap(channel, seq)
+    last.set(channel, seq)
+    waiting.push(new EncodedEvent(event))
+  }
+
+  function closeGap(channel: Channel, seq: number): void {
+    const known = closing.get(channel)
+    closing.set(channel, Math.max(known ?? 0, seq))
+    if (known !== undefined) return
+    readGap(channel)
+      .catch(onError)
+      .finally(() => {
+        closing.delete(channel)
+        flushSoon()
+      })
+  }
+
+  /** Reads until everything that was heard of has passed. */
+  async function readGap(channel: Channel): Promise<void> {
+    for (let at = last.get(channel) ?? 0; at < (closing.get(channel) ?? 0); at = last.get(channel) ?? 0) {
+      const page = await journal.read(channel, at, GAP_EVENTS)
+      if (page.length === 0) return
+      for (const event of page) waiting.push(new EncodedEvent(event))
+      last.set(channel, page.at(-1)?.seq ?? at)
+    }
+  }
+
+  function flush(): void {
+    if (waiting.length === 0) return
+    const events = waiting
+    waiting = []
+    deliver(events)
+  }
+
+  /** The first event leaves at once; those behind it within the window leave together. */
+  function flushSoon(): void {
+    if (coalesceMs === 0) return flush()
+    if (window !== undefined || waiting.length === 0) return
+    flush()
+    window = setTimeout(() => {
+      window = undefined
+      flushSoon()
+    }, coalesceMs)
+  }
+
+  return {
+    /** Takes durable events, of this node or as hints of another. */
+    offer(events: readonly StoredEvent[]): void {
+      for (const event of events) accept(event)
+      flushSoon()
+    },
+    /** A hint that a channel reaches at least to `seq`: reads what was missed. */
+    hint(channel: Channel, seq: number): void {
+      if (seq > (last.get(channel) ?? 0)) closeGap(channel, seq)
+    },
+    /** Hands out now what waits for company. */
+    flush,
+    stop(): void {
+      clearTimeout(window)
+      flush()
+    },
+  }
+}

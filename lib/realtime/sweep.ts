@@ -1,0 +1,56 @@
+/** The sweep: looks at every socket's unsent bytes often enough that native publish can never drop a frame. */
+
+/** Bun queues at most this many messages per socket before `getBufferedAmount` counts them. */
+const LAG_MESSAGES = 32
+/** A single event with its envelope and frame header. */
+const FRAME_BYTES_MAX = 65_536 + 16
+/** Bun drops what a socket would queue beyond this. */
+export const BACKPRESSURE_LIMIT = 4 * 1024 * 1024
+/** A socket over the high-water mark is slow, whatever the number of connections. */
+const HIGH_WATER_MAX = 256 * 1024
+/** With very many connections the bound on all of them gives way to this, so that a burst moves nobody. */
+const SHARE_MIN = 16 * 1024
+const BUDGET_MAX = BACKPRESSURE_LIMIT - HIGH_WATER_MAX - LAG_MESSAGES * FRAME_BYTES_MAX
+
+export type Sweep = ReturnType<typeof createSweep>
+
+/** A connection as the sweep sees it. */
+export interface Swept {
+  unsentBytes(): number
+  /** Leaves its topics and reads the journal at its own pace. */
+  moveAside(): void
+}
+
+interface SweepOptions {
+  readonly connections: { readonly size: number; values(): Iterable<Swept> }
+  /** Unsent bytes over all sockets between two sweeps. */
+  readonly queuedBytesMax: number
+  readonly onSweep: () => void
+}
+
+export function createSweep({ connections, queuedBytesMax, onSweep }: SweepOptions) {
+  /** Bytes that any one socket can have been handed since the last sweep. */
+  let handedOut = 0
+
+  // Half of a connection's share may lie over from before, half be handed out until the next sweep.
+  const share = () => Math.max(SHARE_MIN, queuedBytesMax / 2 / Math.max(1, connections.size))
+  const highWaterBytes = () => Math.min(HIGH_WATER_MAX, share())
+
+  function sweep(): void {
+    handedOut = 0
+    onSweep()
+    const mark = highWaterBytes()
+    for (const connection of connections.values()) {
+      if (connection.unsentBytes() > mark) connection.moveAside()
+    }
+  }
+
+  return {
+    highWaterBytes,
+    /** To be called before bytes are handed to sockets: each event once with its largest encoding. */
+    before(bytes: number): void {
+      if (handedOut > 0 && handedOut + bytes > Math.min(BUDGET_MAX, share())) sweep()
+      handedOut += bytes
+    },
+  }
+}

@@ -1,0 +1,117 @@
+/** The WebSocket transport: upgrades by Bun's own server, and its handlers, none of which can take the process down. */
+import type { Server, ServerWebSocket, WebSocketHandler } from 'bun'
+import { negotiate, type Framing } from '../protocol/codec.ts'
+import { Refusal, type RefusalCode } from '../protocol/refusals.ts'
+import type { Origins } from '../access/origins.ts'
+import type { Principal } from '../access/rights.ts'
+import type { Connection } from '../realtime/connection.ts'
+import { BACKPRESSURE_LIMIT } from '../realtime/sweep.ts'
+import type { Hub } from '../realtime/hub.ts'
+
+/** An upgrade that waits for its token longer than this is given up. */
+const UPGRADE_TIMEOUT_SECONDS = 5
+/** Longest that Bun itself lets a silent socket stand; our own liveness is stricter. */
+const IDLE_TIMEOUT_SECONDS = 960
+
+/** What a socket carries from its upgrade to its end. */
+export interface SocketData {
+  readonly framing: Framing
+  readonly who: Principal | Refusal | undefined
+  connection?: Connection
+}
+
+interface WebSocketOptions {
+  /** Set once the server listens; no request comes before. */
+  readonly origins: () => Origins
+  readonly hub: () => Hub
+  /** Who may do everything without a token (`AUTH=off`). */
+  readonly anyone: Principal | undefined
+  readonly verify: (token: string) => Promise<Principal>
+  readonly frameBytesMax: number
+  readonly onBug: (error: unknown) => void
+  readonly onRefusal: (code: RefusalCode) => void
+}
+
+export function createWebSocketTransport(options: WebSocketOptions) {
+  /** Runs a handler; what it throws is logged and costs that socket only. */
+  const guarded = (socket: ServerWebSocket<SocketData>, act: () => void) => {
+    try {
+      act()
+    } catch (error) {
+      options.onBug(error)
+      socket.close(1011, 'internal error')
+    }
+  }
+
+  const handler: WebSocketHandler<SocketData> = {
+    maxPayloadLength: options.frameBytesMax,
+    backpressureLimit: BACKPRESSURE_LIMIT,
+    closeOnBackpressureLimit: false,
+    idleTimeout: IDLE_TIMEOUT_SECONDS,
+    sendPings: false,
+    perMessageDeflate: false,
+    open: (socket) =>
+      guarded(socket, () => {
+        socket.data.connection = options.hub().attach(socket, socket.data.framing, socket.data.who)
+      }),
+    message: (socket, frame) => guarded(socket, () => socket.data.connection?.receive(frame)),
+    drain: (socket) => guarded(socket, () => socket.data.connection?.drained()),
+    pong: (socket) => guarded(socket, () => socket.data.connection?.heard()),
+    ping: (socket) => guarded(socket, () => socket.data.connection?.heard()),
+    close: (socket) =>
+      guarded(socket, () => {
+        if (socket.data.connection) options.hub().detach(socket.data.connection)
+      }),
+    error: (_socket, error) => options.onBug(error),
+  }
+
+  return {
+    handler,
+
+    /**
+     * Answers `GET /ws`: undefined when the connection was upgraded.
+     * @throws {Refusal} about origin, host, protocol or capacity; a bad token is told on the socket
+     */
+    async upgrade(request: Request, server: Server<SocketData>): Promise<Response | undefined> {
+      const { headers } = request
+      const url = new URL(request.url)
+      options.origins().requireOrigin(headers.get('origin'))
+      if (headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+        throw new Refusal('invalid_message', 'this address speaks WebSocket (RFC 6455); send an upgrade')
+      }
+      if (url.searchParams.has('token') || url.searchParams.has('access_token')) {
+        throw new Refusal('invalid_message', 'a token in the query string would land in logs; use the header')
+      }
+      const { framing, answer, bearer } = negotiate(
+        headers.get('sec-websocket-protocol'),
+        url.searchParams.get('format'),
+      )
+      options.hub().requireRoom()
+      // Bun never times a pending upgrade out.
+      server.timeout(request, UPGRADE_TIMEOUT_SECONDS)
+      const who = await identify(headers.get('authorization'), bearer)
+      const upgraded = server.upgrade(request, {
+        data: { framing, who },
+        // Without it Bun would echo the first offered name, which may be `bearer.<token>`.
+        headers: answer === undefined ? {} : { 'Sec-WebSocket-Protocol': answer },
+      })
+      if (upgraded) return undefined
+      throw new Refusal('invalid_message', 'the upgrade is not acceptable (RFC 6455 §4.2.1)')
+    },
+  }
+
+  /** The principal of the upgrade's token, the refusal of a bad one, undefined without any. */
+  async function identify(authorization: string | null, bearer: string | undefined) {
+    if (options.anyone) return options.anyone
+    const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? bearer
+    if (token === undefined) {
+      return authorization === null ? undefined : new Refusal('invalid_token', 'Authorization: expected Bearer <token>')
+    }
+    try {
+      return await options.verify(token)
+    } catch (error) {
+      if (error instanceof Refusal) return error
+      throw error
+    }
+  }
+}
