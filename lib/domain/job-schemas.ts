@@ -11,7 +11,7 @@ export const LEASE_SECONDS_DEFAULT = 60
 export const LEASE_SECONDS_MAX = 3600
 
 export const jobId = z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits')
-const object = z.record(z.string(), z.json())
+const object = z.record(z.string(), z.unknown())
 /** The claim's number; an older one is refused, so that a worker that lost its lease changes nothing. */
 const attempt = z.int().min(1).optional()
 

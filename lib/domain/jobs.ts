@@ -22,7 +22,7 @@ export async function listJobs(queries: Queries, query: z.output<typeof jobQuery
   if (query.photo_id !== undefined) rows = rows.where('photo_id', '=', query.photo_id)
   if (query.priority !== undefined) rows = rows.where('priority', '=', query.priority)
   const { rows: jobs, ...page } = await readPage(rows, query, 'ordinal')
-  return { jobs: jobs.map(toJob), ...page }
+  return { jobs: jobs.map(toJob), count: jobs.length, ...page }
 }
 
 /** @throws {Refusal} `not_found` */

@@ -20,7 +20,7 @@ export const photoSchema = z
     file_size: z.int(),
     status: z.enum(photoStatuses),
     ai_score: z.number().nullable(),
-    analysis_results: z.record(z.string(), z.json()),
+    analysis_results: z.record(z.string(), z.unknown()),
     context_tag: z.string(),
     selected_preset: z.string(),
     rejection_reason: z.string(),
@@ -69,7 +69,7 @@ export async function listPhotos(queries: Queries, query: z.output<typeof photoQ
   if (query.status) rows = rows.where('status', '=', query.status)
   if (query.min_score !== undefined) rows = rows.where('ai_score', '>=', query.min_score)
   const { rows: photos, ...page } = await readPage(rows, query, 'id')
-  return { photos: photos.map(toPhoto), ...page }
+  return { photos: photos.map(toPhoto), count: photos.length, ...page }
 }
 
 /** @throws {Refusal} `not_found` */

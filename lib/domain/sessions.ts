@@ -64,7 +64,7 @@ export async function listSessions(queries: Queries, query: z.output<typeof sess
   if (query.status) rows = rows.where('status', '=', query.status)
   if (query.active_only) rows = rows.where('status', '!=', 'completed')
   const { rows: sessions, ...page } = await readPage(rows, query, 'id')
-  return { sessions: sessions.map(toSession), ...page }
+  return { sessions: sessions.map(toSession), count: sessions.length, ...page }
 }
 
 /** @throws {Refusal} `not_found` */

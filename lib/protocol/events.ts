@@ -14,7 +14,7 @@ const text = z.string()
 /** A Lua client writes an empty object as `[]`; where an object is meant, that is one. */
 export const jsonObject = z.preprocess(
   (value) => (Array.isArray(value) && value.length === 0 ? {} : value),
-  z.record(z.string(), z.json()),
+  z.record(z.string(), z.unknown()),
 )
 const rowId = z.int().positive()
 const ofPhoto = { photo_id: rowId, session_id: rowId.nullable().default(null) }

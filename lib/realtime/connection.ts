@@ -41,6 +41,7 @@ export interface ConnectionServices {
   /** Unsent bytes from which on a client is slow. */
   readonly highWaterBytes: () => number
   readonly beforeSend: (bytes: number) => void
+  readonly onMovedAside: () => void
   readonly onRefusal: (code: RefusalCode) => void
   readonly onBug: (error: unknown, connection: Connection) => void
   readonly onEnd: (connection: Connection, closeCode: number, reason: string) => void
@@ -152,7 +153,9 @@ export class Connection implements Follower {
       this.park(subscription)
       moved = true
     }
-    if (moved) this.read()
+    if (!moved) return
+    this.services.onMovedAside()
+    this.read()
   }
 
   /** Begins at `position`, else at the head; with `keep` a channel already followed goes on where it is. */
@@ -187,8 +190,11 @@ export class Connection implements Follower {
     }
     this.pongs.push({ id, target: this.services.heads() })
     const settled = this.services.settled()
-    if (settled) settled.then(() => this.onMoved(), (error: unknown) => this.fail(error, id))
-    else this.onMoved()
+    settled?.then(
+      () => this.onMoved(),
+      (error: unknown) => this.fail(error, id),
+    )
+    this.onMoved()
   }
 
   /** Sends a message of the server's own; it goes around the journal. */
@@ -238,7 +244,6 @@ export class Connection implements Follower {
 
   onMoved(): void {
     for (let first = this.pongs?.[0]; first; first = this.pongs?.[0]) {
-      if (this.services.settled()) return
       const { target, id } = first
       for (const [channel, subscription] of this.subscriptions) {
         if (positionOf(subscription) < (target[channel] ?? 0)) return

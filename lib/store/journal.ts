@@ -16,6 +16,7 @@ export type Journal = ReturnType<typeof createJournal>
 /** @param known heads and trimmed positions when the journal was opened. */
 export function createJournal(database: Database, known: { heads: Positions; trimmed: Positions }) {
   let committed: Positions = known.heads
+  let durable: Positions = known.heads
   const trimmed: Positions = { ...known.trimmed }
 
   return {
@@ -26,6 +27,12 @@ export function createJournal(database: Database, known: { heads: Positions; tri
     /** Takes note of a commit, of this node or of another one. */
     advance(heads: Positions): void {
       committed = maxima(committed, heads)
+    },
+    /** Per channel the newest seq that is durable: what may be shown in a cursor. */
+    durableHeads: (): Positions => durable,
+    /** Takes note that a commit became durable. */
+    settle(heads: Positions): void {
+      durable = maxima(durable, heads)
     },
     /** Takes note that retention removed up to `seq`. */
     forget(channel: Channel, seq: number): void {

@@ -75,6 +75,7 @@ export function createWriter(options: WriterOptions) {
   let syncing: Promise<void> | undefined
   let stopping = false
   let failure: Refusal | undefined
+  let lastGroupStored = true
   let pending = 0
   let paused: Promise<void> | undefined
 
@@ -101,8 +102,10 @@ export function createWriter(options: WriterOptions) {
     try {
       const group = await database.queries.connection().execute((queries) => transact(queries, taken, started))
       options.observe.commit((performance.now() - started) / 1000)
+      lastGroupStored = true
       return group
     } catch (error) {
+      lastGroupStored = false
       const told = isStorageFault(error) ? storageRefusal(error) : error
       for (const { reject } of taken) reject(told)
       return undefined
@@ -218,6 +221,9 @@ export function createWriter(options: WriterOptions) {
       while (last && unsynced.includes(last)) await syncing
       if (failure) throw failure
     },
+
+    /** Whether the last group was stored; false means trouble with disk or database. */
+    works: () => lastGroupStored && !failure,
 
     /** Whether something committed waits for its sync. */
     hasUnsynced: () => unsynced.length > 0,

@@ -1,7 +1,7 @@
 /** The WebSocket transport: upgrades by Bun's own server, and its handlers, none of which can take the process down. */
 import type { Server, ServerWebSocket, WebSocketHandler } from 'bun'
 import { negotiate, type Framing } from '../protocol/codec.ts'
-import { Refusal, type RefusalCode } from '../protocol/refusals.ts'
+import { Refusal } from '../protocol/refusals.ts'
 import type { Origins } from '../access/origins.ts'
 import type { Principal } from '../access/rights.ts'
 import type { Connection } from '../realtime/connection.ts'
@@ -29,7 +29,6 @@ interface WebSocketOptions {
   readonly verify: (token: string) => Promise<Principal>
   readonly frameBytesMax: number
   readonly onBug: (error: unknown) => void
-  readonly onRefusal: (code: RefusalCode) => void
 }
 
 export function createWebSocketTransport(options: WebSocketOptions) {

@@ -1,0 +1,24 @@
+/** Wakes claims that wait for a job: one waiter per job that became pending, in the order they came. */
+import type { JobSignal } from './jobs.ts'
+
+export function createJobSignal(): JobSignal & { wake(): void } {
+  const waiting = new Set<() => void>()
+  return {
+    wait: (ms, signal) =>
+      new Promise<void>((resolve) => {
+        const done = () => {
+          waiting.delete(done)
+          clearTimeout(timer)
+          signal.removeEventListener('abort', done)
+          resolve()
+        }
+        const timer = setTimeout(done, ms)
+        signal.addEventListener('abort', done)
+        waiting.add(done)
+      }),
+    wake() {
+      const [first] = waiting
+      first?.()
+    },
+  }
+}

@@ -1,0 +1,77 @@
+/** Routes about the server itself: is it healthy, is it ready, what is it. */
+import * as z from 'zod'
+import { route, type Route } from './route.ts'
+
+const tag = 'system'
+const checkSchema = z.enum(['ok', 'failing'])
+const healthSchema = z.object({
+  status: z.enum(['healthy', 'degraded', 'unhealthy']),
+  checks: z.object({ database: checkSchema, writer: checkSchema }),
+})
+const infoSchema = z.object({
+  version: z.string(),
+  uptime_seconds: z.number(),
+  node_id: z.string(),
+  limits: z.record(z.string(), z.number()),
+  features: z.array(z.string()),
+})
+
+export interface SystemServices {
+  /** Rejects when the database does not answer. */
+  readonly probeDatabase: () => Promise<unknown>
+  /** Whether the last group of writes was stored. */
+  readonly writerWorks: () => boolean
+  readonly isReady: () => boolean
+  readonly info: () => z.output<typeof infoSchema>
+}
+
+export function systemRoutes(services: SystemServices): readonly Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/system/health',
+      summary: 'Whether database and writer work; 503 when unhealthy',
+      tag,
+      right: 'open',
+      status: 200,
+      answer: healthSchema,
+      act: { probe: () => health(services) },
+    }),
+    route({
+      method: 'get',
+      path: '/api/system/ready',
+      summary: 'Whether the server takes requests; 503 while it starts or stops',
+      tag,
+      right: 'open',
+      status: 200,
+      answer: z.object({ ready: z.boolean() }),
+      act: {
+        probe: () => {
+          const ready = services.isReady()
+          return Promise.resolve({ status: ready ? 200 : 503, body: { ready } })
+        },
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/system/info',
+      summary: 'Version, uptime, limits and features',
+      tag,
+      right: 'apiRead',
+      status: 200,
+      answer: infoSchema,
+      act: { read: () => Promise.resolve(services.info()) },
+    }),
+  ]
+}
+
+/** Reads without writes are degraded; without the database nothing works. */
+async function health({ probeDatabase, writerWorks }: SystemServices) {
+  const database = await probeDatabase().then(
+    () => 'ok' as const,
+    () => 'failing' as const,
+  )
+  const writer = writerWorks() ? ('ok' as const) : ('failing' as const)
+  const status = database === 'failing' ? 'unhealthy' : writer === 'failing' ? 'degraded' : 'healthy'
+  return { status: status === 'unhealthy' ? 503 : 200, body: { status, checks: { database, writer } } }
+}

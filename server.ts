@@ -1,0 +1,348 @@
+/** The composition root: the parts in order, one Bun.serve, a stop in reverse order; also the library's face. */
+import { hostname } from 'node:os'
+import { randomBytes } from 'node:crypto'
+import { loadKey } from './lib/access/keys.ts'
+import { createOrigins, type Origins } from './lib/access/origins.ts'
+import { everyone } from './lib/access/rights.ts'
+import { createTokens } from './lib/access/tokens.ts'
+import { configWith, type Config } from './lib/config.ts'
+import { parsePublication, publish } from './lib/domain/commands.ts'
+import { emitDerived } from './lib/domain/derived.ts'
+import { expireLeases } from './lib/domain/leases.ts'
+import { createApp } from './lib/http/app.ts'
+import { createJobSignal } from './lib/http/job-signal.ts'
+import { problem } from './lib/http/problem.ts'
+import { allRoutes } from './lib/http/routes.ts'
+import { createLogger, type Logger } from './lib/logger.ts'
+import { createMetrics } from './lib/metrics.ts'
+import { catalogue, isEventType, type EventInput, type EventType } from './lib/protocol/events.ts'
+import { Refusal } from './lib/protocol/refusals.ts'
+import { createDispatch, type Handlers } from './lib/realtime/dispatch.ts'
+import { createHub, type Hub } from './lib/realtime/hub.ts'
+import { createRelay } from './lib/realtime/relay.ts'
+import { repeat } from './lib/repeat.ts'
+import { checkpointOnce, trimOnce } from './lib/store/housekeeping.ts'
+import { createJournal, readHeads } from './lib/store/journal.ts'
+import { openLineage } from './lib/store/lineage.ts'
+import { migrate } from './lib/store/migrations.ts'
+import { openPostgres } from './lib/store/postgres.ts'
+import { openSqlite } from './lib/store/sqlite.ts'
+import { createWriter } from './lib/store/writer.ts'
+import { createWebSocketTransport, type SocketData } from './lib/transport/websocket.ts'
+import { version } from './package.json' with { type: 'json' }
+
+const SECOND_MS = 1000
+const RETENTION_INTERVAL_MS = 5000
+
+export interface ServerOptions {
+  /** Custom message handlers by message type. */
+  readonly handlers?: Handlers
+  /** Handed in by tests; else the system's clocks. */
+  readonly now?: () => Date
+  readonly monotonicMs?: () => number
+  /** The disk refused a sync: nothing more can be promised, and the process should end. */
+  readonly onFatal?: (error: unknown) => void
+}
+
+/** A running server, and the in-process face of what it does for clients. */
+export interface LightwireServer extends AsyncDisposable {
+  /** `http://host:port`, with the port that was taken. */
+  readonly url: string
+  readonly config: Config
+  readonly log: Logger
+  /** Commits an event as `POST /api/events` would; resolves when it is durable. @throws {Refusal} */
+  publish<T extends EventType>(event: { type: T } & EventInput<T>): Promise<{ channel: string; seq: number }>
+  /** Sends an ephemeral message to the clients of a type; how many. @throws {Refusal} */
+  sendToType: Hub['sendToType']
+  clients: Hub['clients']
+  disconnect: Hub['disconnect']
+  /** A token signed by this server's key. */
+  issueToken: ReturnType<typeof createTokens>['issue']
+  /** One line about a bug that nothing else caught. */
+  report(error: unknown): void
+}
+
+/** Starts a server; what is not given has its default. A start that fails leaves nothing open. */
+export async function startServer(
+  overrides: Partial<Config> = {},
+  {
+    handlers = {},
+    now = () => new Date(),
+    monotonicMs = () => performance.now(),
+    onFatal = () => process.exit(1),
+  }: ServerOptions = {},
+): Promise<LightwireServer> {
+  await using parts = new AsyncDisposableStack()
+  const config = configWith(overrides)
+  const log = createLogger(config.LOG_LEVEL)
+  const metrics = createMetrics()
+  const nodeId = config.NODE_ID ?? `${hostname()}-${randomBytes(3).toString('hex')}`
+  const report = (error: unknown) => {
+    metrics.bugs.inc()
+    log.error({ err: error }, 'something failed that should not')
+  }
+
+  // Who may.
+  const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
+  const tokens = createTokens({ key, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, now })
+  const anyone = config.AUTH === 'off' ? everyone : undefined
+
+  // What is true.
+  const database = parts.use(
+    config.DATABASE_URL === undefined
+      ? openSqlite(config.DATA_DIR, { durability: config.DURABILITY })
+      : openPostgres(config.DATABASE_URL, { onIdleError: report }),
+  )
+  await migrate(database)
+  const lineage = await openLineage(database, now())
+  const journal = createJournal(database, lineage.state)
+  const writer = createWriter({
+    database,
+    journal,
+    derive: emitDerived,
+    now,
+    pendingMax: config.MAX_PENDING_WRITES,
+    onCommit: (_events, heads) => journal.advance(heads),
+    onDurable: (events, heads) => {
+      journal.settle(heads)
+      for (const { channel } of events) metrics.eventsCommitted.inc({ channel })
+      relay.offer(events)
+    },
+    onFatal: (error) => {
+      log.fatal({ err: error }, 'the disk refused a sync; stopped accepting writes')
+      onFatal(error)
+    },
+    observe: { commit: (s) => metrics.commitSeconds.observe(s), sync: (s) => metrics.syncSeconds.observe(s) },
+  })
+
+  // Who hears it.
+  const pendingJobs = createJobSignal()
+  const relay = createRelay({
+    journal,
+    heads: lineage.state.heads,
+    coalesceMs: config.COALESCE_MS,
+    onError: report,
+    deliver(events) {
+      hub.deliver(events)
+      for (const { channel, type } of events) {
+        metrics.eventsPublished.inc({ channel })
+        if (type === 'job_created' || type === 'job_requeued') pendingJobs.wake()
+      }
+    },
+  })
+  const dispatch = createDispatch({
+    now,
+    handlers,
+    verify: tokens.verify,
+    judge: (cursor, channel) => lineage.judge(cursor, channel, { heads: journal.heads(), trimmed: journal.trimmed() }),
+    channelOf,
+    publish: async ({ subject }, event, command) => {
+      const publication = parsePublication(event, { command, subject })
+      const { events } = await writer.write((write) => publish(write, publication))
+      const own = events.find(({ type }) => type === event.type)
+      if (!own) throw new Error(`${event.type} was published without an event`)
+      return { type: own.type, channel: own.channel, seq: own.seq }
+    },
+    onRefusal: (code) => metrics.refusals.inc({ code }),
+  })
+  const hub = createHub({
+    epoch: lineage.epoch,
+    journal,
+    startHeads: lineage.state.heads,
+    publisher: { publish: (topic, frame) => server.publish(topic, frame) },
+    dispatch,
+    now,
+    monotonicMs,
+    heartbeatMs: config.HEARTBEAT,
+    authDeadlineMs: config.AUTH_DEADLINE,
+    frameBytesMax: config.MAX_FRAME_BYTES,
+    tailBytes: config.TAIL_BYTES,
+    queuedBytesMax: config.QUEUED_BYTES_MAX,
+    connectionsMax: config.MAX_CONNECTIONS,
+    heads: journal.heads,
+    settled: () => {
+      if (writer.hasUnsynced()) return writer.durable().then(relay.flush)
+      relay.flush()
+      return undefined
+    },
+    metrics,
+    onMovedAside: () => metrics.movedAside.inc(),
+    onRefusal: (code) => metrics.refusals.inc({ code }),
+    onBug: report,
+    onReadError: report,
+    onEnd: ({ id }, code, reason) => {
+      metrics.closes.inc({ code: String(code) })
+      log.info({ client_id: id, code, reason }, 'closed a connection')
+    },
+  })
+
+  // How it is reached.
+  let ready = false
+  let origins: Origins | undefined
+  const originsNow = () => {
+    if (!origins) throw new Refusal('draining', 'the server is starting')
+    return origins
+  }
+  const websocket = createWebSocketTransport({
+    origins: originsNow,
+    hub: () => hub,
+    anyone,
+    verify: tokens.verify,
+    frameBytesMax: config.MAX_FRAME_BYTES,
+    onBug: report,
+  })
+  const started = monotonicMs()
+  const routes = allRoutes({
+    pendingJobs,
+    monotonicMs,
+    system: {
+      probeDatabase: () => database.read((queries) => readHeads(queries)),
+      writerWorks: writer.works,
+      isReady: () => ready,
+      info: () => ({
+        version,
+        uptime_seconds: Math.floor((monotonicMs() - started) / SECOND_MS),
+        node_id: nodeId,
+        limits: {
+          frame_bytes: config.MAX_FRAME_BYTES,
+          body_bytes: config.MAX_BODY_BYTES,
+          connections: config.MAX_CONNECTIONS,
+          retention_events: config.RETENTION_EVENTS,
+        },
+        features: ['websocket', 'msgpack', 'deflate', database.dialect],
+      }),
+    },
+  })
+  const app = createApp(routes, {
+    epoch: lineage.epoch,
+    origins: originsNow,
+    anyone,
+    verify: tokens.verify,
+    snapshot: journal.snapshot,
+    durable: writer.durable,
+    durableHeads: journal.durableHeads,
+    runWrite: writer.write,
+    bodyBytesMax: config.MAX_BODY_BYTES,
+    metrics: {
+      contentType: metrics.registry.contentType,
+      text: () => {
+        metrics.readers.set(hub.readerCount())
+        return metrics.registry.metrics()
+      },
+      allows: (request) => mayReadMetrics(request, server.requestIP(request)?.address, config.METRICS_TOKEN),
+    },
+    onRefusal: (code) => metrics.refusals.inc({ code }),
+    onBug: report,
+    onAnswer: (method, route, status) => metrics.requests.inc({ method, route, status: String(status) }),
+  })
+  const server = Bun.serve<SocketData>({
+    hostname: config.HOST,
+    port: config.PORT,
+    // Larger than ours, so that the refusal is ours and says why.
+    maxRequestBodySize: config.MAX_BODY_BYTES + 65_536,
+    websocket: websocket.handler,
+    async fetch(request, self) {
+      try {
+        const { pathname } = new URL(request.url)
+        if (pathname !== '/ws') return await app.fetch(request)
+        originsNow().requireHost(request.headers.get('host'))
+        return await websocket.upgrade(request, self)
+      } catch (error) {
+        const refusal = error instanceof Refusal ? error : badUrl(request)
+        if (refusal.code === 'internal') report(error)
+        metrics.refusals.inc({ code: refusal.code })
+        return problem(refusal)
+      }
+    },
+  })
+  const port = server.port ?? config.PORT
+  origins = createOrigins({
+    port,
+    publicUrl: config.PUBLIC_URL,
+    allowed: config.ALLOWED_ORIGINS,
+    host: config.HOST,
+  })
+
+  // What goes on by itself.
+  const every = (ms: number, task: () => unknown) => parts.use(repeat(ms, task, report))
+  parts.defer(() => server.stop(true))
+  parts.defer(() => writer.stop())
+  parts.defer(() => relay.stop())
+  every(SECOND_MS, () => hub.checkLiveness())
+  every(SECOND_MS, () => whenWritable(() => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS))))
+  every(SECOND_MS, () => checkpointOnce(database, writer))
+  every(RETENTION_INTERVAL_MS, () =>
+    whenWritable(async () => {
+      const retention = { journal, writer, now, events: config.RETENTION_EVENTS, days: config.RETENTION_DAYS }
+      while (await trimOnce(retention));
+    }),
+  )
+  if (database.dialect === 'postgres') every(SECOND_MS, followOtherNodes)
+  parts.defer(() => {
+    ready = false
+    hub.endAll('the server is stopping')
+  })
+  ready = true
+  const urlHost = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+  const url = `http://${urlHost}:${port}`
+  log.info({ url, version, node_id: nodeId, pid: process.pid, database: database.dialect }, `listening on ${url}`)
+
+  /** A lost connection to the database is told once by health; the next pass tries again. */
+  async function whenWritable(task: () => Promise<unknown>): Promise<void> {
+    try {
+      await task()
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      log.warn({ code: error.code }, 'could not tidy up; will try again')
+    }
+  }
+
+  /** Other nodes commit to the same journal: their heads are hints, the journal is read. */
+  async function followOtherNodes(): Promise<void> {
+    const { heads } = await database.read((queries) => readHeads(queries))
+    journal.advance(heads)
+    journal.settle(heads)
+    for (const [channel, seq] of Object.entries(heads)) relay.hint(channel as keyof typeof heads, seq)
+  }
+
+  const owned = parts.move()
+  return {
+    url,
+    config,
+    log,
+    async publish(event) {
+      const publication = parsePublication(event, { command: false, subject: 'in-process' })
+      const { events } = await writer.write((write) => publish(write, publication))
+      const [own] = events
+      if (!own) throw new Error(`${event.type} was published without an event`)
+      return { channel: own.channel, seq: own.seq }
+    },
+    sendToType: hub.sendToType,
+    clients: hub.clients,
+    disconnect: hub.disconnect,
+    issueToken: tokens.issue,
+    report,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function channelOf(type: string) {
+  if (!isEventType(type)) throw new Refusal('unknown_type', `there is no event type "${type.slice(0, 64)}"`)
+  return catalogue[type].channel
+}
+
+function mayReadMetrics(request: Request, address: string | undefined, token: string | undefined): boolean {
+  if (token !== undefined) return request.headers.get('authorization') === `Bearer ${token}`
+  return address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1'
+}
+
+/** A malformed Host makes the request's URL unreadable; everything else is a bug of ours. */
+function badUrl(request: Request): Refusal {
+  if (URL.canParse(request.url)) return new Refusal('internal', 'something went wrong here')
+  return new Refusal('host_refused', 'the Host header is malformed')
+}
+
+if (import.meta.main) {
+  const { runCommand } = await import('./cli/main.ts')
+  await runCommand(process.argv.slice(2), startServer)
+}
