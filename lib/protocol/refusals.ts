@@ -87,11 +87,21 @@ export function mayReconnect(closeCode: number): boolean {
 interface SchemaIssue {
   readonly path: readonly PropertyKey[]
   readonly message: string
+  /** Names that a strict schema does not know. */
+  readonly keys?: readonly string[]
 }
 
 /** Turns a zod error into an `invalid_message` that names every fault by its path. */
 export function refuseInput(issues: readonly SchemaIssue[], prefix = ''): Refusal {
-  const faults = issues.map(({ path, message }) => ({ path: `${prefix}${path.map(String).join('.')}`, message }))
+  const faults = issues.flatMap(({ path, message, keys }) =>
+    keys
+      ? keys.map((key) => ({ path: pathOf(prefix, [...path, key]), message: 'not known here' }))
+      : [{ path: pathOf(prefix, path), message }],
+  )
   const sentence = faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
   return new Refusal('invalid_message', sentence.slice(0, 1000), { faults: faults.slice(0, 100) })
+}
+
+function pathOf(prefix: string, path: readonly PropertyKey[]): string {
+  return `${prefix}${path.map(String).join('.')}`
 }
