@@ -1,0 +1,156 @@
+/** The history checker is itself checked: each fault planted in the server is found, by what it breaks. */
+import { expect, test } from 'bun:test'
+import { runHistory } from '../support/history/run.ts'
+import { plant, type Patch } from '../support/planted.ts'
+
+interface Planted {
+  readonly name: string
+  readonly patches: readonly Patch[]
+  /** What the checker must say. */
+  readonly found: RegExp
+  readonly rounds: number
+}
+
+const publishLine = 'if (topic.members > 0 && publisher.publish(topic.name, event.frame(topic.framing)) === 0) onDropped()'
+/** A database that is full after a moment: what a full disk does, in every run alike. */
+const smallDisk: Patch = {
+  file: 'lib/store/sqlite.ts',
+  find: "file.run('PRAGMA foreign_keys = ON')",
+  replace: "file.run('PRAGMA foreign_keys = ON'); file.run('PRAGMA max_page_count = 36')",
+}
+
+const faults: readonly Planted[] = [
+  {
+    name: 'an event is skipped',
+    patches: [
+      {
+        file: 'lib/realtime/topic.ts',
+        find: publishLine,
+        replace: `if (event.seq % 41 !== 0) publisher.publish(topic.name, event.frame(topic.framing))`,
+      },
+    ],
+    found: /jumps from/,
+    rounds: 2,
+  },
+  {
+    name: 'an event is repeated',
+    patches: [
+      {
+        file: 'lib/realtime/topic.ts',
+        find: publishLine,
+        replace: `${publishLine}\n if (event.seq % 41 === 0) publisher.publish(topic.name, event.frame(topic.framing))`,
+      },
+    ],
+    found: /came again/,
+    rounds: 2,
+  },
+  {
+    name: 'two events are swapped',
+    patches: [
+      {
+        file: 'lib/realtime/hub.ts',
+        find: 'for (const event of events) {',
+        replace: 'for (const event of events.toReversed()) {',
+      },
+      {
+        file: 'lib/realtime/topic.ts',
+        find: 'topic.published = event.seq',
+        replace: 'topic.published = Math.max(topic.published, event.seq)',
+      },
+    ],
+    found: /jumps from/,
+    rounds: 2,
+  },
+  {
+    name: 'a write is acknowledged before its commit',
+    patches: [
+      {
+        file: 'lib/store/writer.ts',
+        find: 'await sql`commit`.execute(queries)',
+        replace: `for (const { waiting, value, from, to } of outcomes) {
+          waiting.resolve({ value, events: events.slice(from, to), heads })
+        }
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        await sql\`commit\`.execute(queries)`,
+      },
+    ],
+    found: /lost: /,
+    rounds: 8,
+  },
+  {
+    name: 'a reader joins its topic one event late',
+    patches: [
+      {
+        file: 'lib/realtime/reader.ts',
+        find: 'if (position >= topic.published) {',
+        replace: 'if (position + 1 >= topic.published) {',
+      },
+      {
+        file: 'lib/realtime/reader.ts',
+        find: 'if (position === topic.published) join',
+        replace: 'if (position <= topic.published) join',
+      },
+    ],
+    found: /jumps from|a pong says|ended at/,
+    rounds: 4,
+  },
+  {
+    name: 'the cursor is read after the query instead of within it',
+    patches: [
+      {
+        file: 'lib/store/journal.ts',
+        find: `return database.read(async (queries) => {
+        const { heads } = await readHeads(queries)
+        return { heads, value: await read(queries) }
+      })`,
+        replace: `return database.read(read).then(async (value) => {
+        await new Promise((resolve) => setTimeout(resolve, 1))
+        const { heads } = await database.read(readHeads)
+        return { heads, value }
+      })`,
+      },
+    ],
+    found: /^read (of|at)/,
+    rounds: 3,
+  },
+  {
+    name: 'a group goes on after SQLITE_FULL rolled it back',
+    patches: [
+      smallDisk,
+      { file: 'lib/store/writer.ts', find: 'if (!database.transactionStands()) throw error', replace: '' },
+      {
+        file: 'lib/store/writer.ts',
+        find: 'await sql`rollback to savepoint one_write`.execute(queries)\n      await sql`release savepoint one_write`.execute(queries)',
+        replace:
+          'await sql`rollback to savepoint one_write`.execute(queries).catch(() => undefined)\n      await sql`release savepoint one_write`.execute(queries).catch(() => undefined)',
+      },
+      {
+        file: 'lib/store/writer.ts',
+        find: 'await sql`savepoint one_write`.execute(queries)\n    try {\n      const value = await waiting.run(writeInto(queries, group.now, own, touched))\n      await sql`release savepoint one_write`.execute(queries)',
+        replace:
+          'if (database.transactionStands()) await sql`savepoint one_write`.execute(queries)\n    try {\n      const value = await waiting.run(writeInto(queries, group.now, own, touched))\n      await sql`release savepoint one_write`.execute(queries).catch(() => undefined)',
+      },
+    ],
+    found: /database|queue_status|approval_queue_updated/,
+    rounds: 2,
+  },
+]
+
+for (const { name, patches, found, rounds } of faults) {
+  test(`the checker finds it when ${name}`, async () => {
+    using copy = plant(patches)
+
+    const report = await runHistory({ seed: 7, rounds, writers: 4, subscribers: 6, roundMsMax: 900, root: copy.root })
+
+    expect(report.violations.join('\n')).toMatch(new RegExp(found.source, 'm'))
+  })
+}
+
+test('a full database alone breaks no promise', async () => {
+  using copy = plant([smallDisk])
+
+  const report = await runHistory({ seed: 7, rounds: 2, writers: 4, subscribers: 6, roundMsMax: 900, root: copy.root })
+
+  expect(report.violations).toEqual([])
+  expect(report.unavailable).toBeGreaterThan(0)
+})

@@ -1,0 +1,102 @@
+/** A TCP proxy that cuts, stalls and half-opens connections at random bytes. */
+import { connect, createServer, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import type { Random } from './random.ts'
+
+/** Longest that a stall lasts before the bytes flow again, in milliseconds. */
+const STALL_MS_MAX = 300
+/** A connection meets its fault after at most this many bytes of one direction. */
+const FAULT_BYTES_MAX = 60_000
+
+export interface Proxy extends AsyncDisposable {
+  readonly port: number
+  /** Faults so far. */
+  readonly faults: { cut: number; stall: number; halfOpen: number }
+}
+
+/** @param targetPort asked at each connection: the server behind may have moved */
+export async function startProxy(targetPort: () => number, random: Random): Promise<Proxy> {
+  const faults = { cut: 0, stall: 0, halfOpen: 0 }
+  const sockets = new Set<Socket>()
+  const server = createServer((client) => {
+    const upstream = connect(targetPort(), '127.0.0.1')
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.setNoDelay(true)
+      socket.on('close', () => sockets.delete(socket))
+      socket.on('error', () => {
+        client.destroy()
+        upstream.destroy()
+      })
+    }
+    forward(client, upstream, plan(random, faults))
+    forward(upstream, client, plan(random, faults))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as AddressInfo).port,
+    faults,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+interface Plan {
+  bytesLeft: number
+  readonly fault: 'cut' | 'stall' | 'halfOpen' | 'none'
+  readonly stallMs: number
+  readonly happened: () => void
+}
+
+function plan(random: Random, faults: Proxy['faults']): Plan {
+  const fault = random.pick(['cut', 'stall', 'halfOpen', 'none'] as const)
+  return {
+    bytesLeft: random.int(1, FAULT_BYTES_MAX),
+    fault,
+    stallMs: random.int(1, STALL_MS_MAX),
+    happened: () => {
+      if (fault !== 'none') faults[fault] += 1
+    },
+  }
+}
+
+function forward(from: Socket, to: Socket, plan: Plan): void {
+  let met = false
+  from.on('data', (chunk: Buffer) => {
+    if (met && plan.fault === 'halfOpen') return
+    if (met || plan.fault === 'none' || chunk.length < plan.bytesLeft) {
+      plan.bytesLeft -= chunk.length
+      pass(from, to, chunk)
+      return
+    }
+    met = true
+    plan.happened()
+    // Up to the very byte: half a frame is what a real cut leaves.
+    to.write(chunk.subarray(0, plan.bytesLeft))
+    const rest = chunk.subarray(plan.bytesLeft)
+    if (plan.fault === 'cut') {
+      from.destroy()
+      to.destroy()
+    } else if (plan.fault === 'stall') {
+      from.pause()
+      setTimeout(() => {
+        to.write(rest)
+        from.resume()
+      }, plan.stallMs)
+    }
+  })
+  from.on('end', () => {
+    if (!(met && plan.fault === 'halfOpen')) to.end()
+  })
+  from.on('close', () => {
+    if (!(met && plan.fault === 'halfOpen')) to.destroy()
+  })
+}
+
+function pass(from: Socket, to: Socket, chunk: Buffer): void {
+  if (to.write(chunk)) return
+  from.pause()
+  to.once('drain', () => from.resume())
+}
