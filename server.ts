@@ -1,27 +1,26 @@
 /** The composition root: the parts in order, one Bun.serve, a stop in reverse order; also the library's face. */
-import { hostname } from 'node:os'
 import { randomBytes } from 'node:crypto'
 import { loadKey } from './lib/access/keys.ts'
 import { createOrigins, type Origins } from './lib/access/origins.ts'
 import { everyone } from './lib/access/rights.ts'
 import { createTokens } from './lib/access/tokens.ts'
 import { configWith, type Config } from './lib/config.ts'
-import { parsePublication, publish } from './lib/domain/commands.ts'
+import { channelOf, parsePublication, publishDurably } from './lib/domain/commands.ts'
 import { emitDerived } from './lib/domain/derived.ts'
 import { expireLeases } from './lib/domain/leases.ts'
 import { createApp } from './lib/http/app.ts'
+import { createFetch, mayReadMetrics } from './lib/http/front.ts'
 import { createJobSignal } from './lib/http/job-signal.ts'
-import { problem } from './lib/http/problem.ts'
 import { allRoutes } from './lib/http/routes.ts'
 import { createLogger, type Logger } from './lib/logger.ts'
 import { createMetrics } from './lib/metrics.ts'
-import { catalogue, isEventType, type EventInput, type EventType } from './lib/protocol/events.ts'
-import { Refusal } from './lib/protocol/refusals.ts'
+import type { EventInput, EventType, StoredEvent } from './lib/protocol/events.ts'
+import { Refusal, type RefusalCode } from './lib/protocol/refusals.ts'
 import { createDispatch, type Handlers } from './lib/realtime/dispatch.ts'
 import { createHub, type Hub } from './lib/realtime/hub.ts'
 import { createRelay } from './lib/realtime/relay.ts'
 import { repeat } from './lib/repeat.ts'
-import { checkpointOnce, trimOnce } from './lib/store/housekeeping.ts'
+import { checkpointOnce, trimOnce, whenWritable } from './lib/store/housekeeping.ts'
 import { createJournal, readHeads } from './lib/store/journal.ts'
 import { openLineage } from './lib/store/lineage.ts'
 import { migrate } from './lib/store/migrations.ts'
@@ -33,6 +32,9 @@ import { version } from './package.json' with { type: 'json' }
 
 const SECOND_MS = 1000
 const RETENTION_INTERVAL_MS = 5000
+
+export { events } from './lib/protocol/event-helpers.ts'
+export { Refusal } from './lib/protocol/refusals.ts'
 
 export interface ServerOptions {
   /** Custom message handlers by message type. */
@@ -51,7 +53,7 @@ export interface LightwireServer extends AsyncDisposable {
   readonly config: Config
   readonly log: Logger
   /** Commits an event as `POST /api/events` would; resolves when it is durable. @throws {Refusal} */
-  publish<T extends EventType>(event: { type: T } & EventInput<T>): Promise<{ channel: string; seq: number }>
+  publish<T extends EventType>(event: { type: T } & EventInput<T>): Promise<StoredEvent>
   /** Sends an ephemeral message to the clients of a type; how many. @throws {Refusal} */
   sendToType: Hub['sendToType']
   clients: Hub['clients']
@@ -76,11 +78,13 @@ export async function startServer(
   const config = configWith(overrides)
   const log = createLogger(config.LOG_LEVEL)
   const metrics = createMetrics()
-  const nodeId = config.NODE_ID ?? `${hostname()}-${randomBytes(3).toString('hex')}`
+  const nodeId = config.NODE_ID ?? randomBytes(4).toString('hex')
   const report = (error: unknown) => {
     metrics.bugs.inc()
     log.error({ err: error }, 'something failed that should not')
   }
+
+  const onRefusal = (code: RefusalCode) => metrics.refusals.inc({ code })
 
   // Who may.
   const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
@@ -134,16 +138,12 @@ export async function startServer(
     now,
     handlers,
     verify: tokens.verify,
-    judge: (cursor, channel) => lineage.judge(cursor, channel, { heads: journal.heads(), trimmed: journal.trimmed() }),
+    judge: (cursor, channel) =>
+      lineage.judge(cursor, channel, { heads: journal.heads(), trimmed: journal.trimmed() }),
     channelOf,
-    publish: async ({ subject }, event, command) => {
-      const publication = parsePublication(event, { command, subject })
-      const { events } = await writer.write((write) => publish(write, publication))
-      const own = events.find(({ type }) => type === event.type)
-      if (!own) throw new Error(`${event.type} was published without an event`)
-      return { type: own.type, channel: own.channel, seq: own.seq }
-    },
-    onRefusal: (code) => metrics.refusals.inc({ code }),
+    publish: ({ subject }, event, command) =>
+      publishDurably(writer.write, parsePublication(event, { command, subject })),
+    onRefusal,
   })
   const hub = createHub({
     epoch: lineage.epoch,
@@ -167,7 +167,7 @@ export async function startServer(
     },
     metrics,
     onMovedAside: () => metrics.movedAside.inc(),
-    onRefusal: (code) => metrics.refusals.inc({ code }),
+    onRefusal,
     onBug: report,
     onReadError: report,
     onEnd: ({ id }, code, reason) => {
@@ -199,18 +199,16 @@ export async function startServer(
       probeDatabase: () => database.read((queries) => readHeads(queries)),
       writerWorks: writer.works,
       isReady: () => ready,
-      info: () => ({
-        version,
-        uptime_seconds: Math.floor((monotonicMs() - started) / SECOND_MS),
-        node_id: nodeId,
-        limits: {
-          frame_bytes: config.MAX_FRAME_BYTES,
-          body_bytes: config.MAX_BODY_BYTES,
-          connections: config.MAX_CONNECTIONS,
-          retention_events: config.RETENTION_EVENTS,
-        },
-        features: ['websocket', 'msgpack', 'deflate', database.dialect],
-      }),
+      version,
+      nodeId,
+      uptimeMs: () => monotonicMs() - started,
+      limits: {
+        frame_bytes: config.MAX_FRAME_BYTES,
+        body_bytes: config.MAX_BODY_BYTES,
+        connections: config.MAX_CONNECTIONS,
+        retention_events: config.RETENTION_EVENTS,
+      },
+      features: ['websocket', 'msgpack', 'deflate', database.dialect],
     },
   })
   const app = createApp(routes, {
@@ -231,7 +229,7 @@ export async function startServer(
       },
       allows: (request) => mayReadMetrics(request, server.requestIP(request)?.address, config.METRICS_TOKEN),
     },
-    onRefusal: (code) => metrics.refusals.inc({ code }),
+    onRefusal,
     onBug: report,
     onAnswer: (method, route, status) => metrics.requests.inc({ method, route, status: String(status) }),
   })
@@ -241,19 +239,13 @@ export async function startServer(
     // Larger than ours, so that the refusal is ours and says why.
     maxRequestBodySize: config.MAX_BODY_BYTES + 65_536,
     websocket: websocket.handler,
-    async fetch(request, self) {
-      try {
-        const { pathname } = new URL(request.url)
-        if (pathname !== '/ws') return await app.fetch(request)
-        originsNow().requireHost(request.headers.get('host'))
-        return await websocket.upgrade(request, self)
-      } catch (error) {
-        const refusal = error instanceof Refusal ? error : badUrl(request)
-        if (refusal.code === 'internal') report(error)
-        metrics.refusals.inc({ code: refusal.code })
-        return problem(refusal)
-      }
-    },
+    fetch: createFetch({
+      app,
+      upgrade: websocket.upgrade,
+      requireHost: (host) => originsNow().requireHost(host),
+      onRefusal,
+      onBug: report,
+    }),
   })
   const port = server.port ?? config.PORT
   origins = createOrigins({
@@ -265,19 +257,19 @@ export async function startServer(
 
   // What goes on by itself.
   const every = (ms: number, task: () => unknown) => parts.use(repeat(ms, task, report))
+  const chore = (ms: number, task: () => Promise<unknown>) =>
+    every(ms, () => whenWritable(task, ({ code }) => log.warn({ code }, 'put off a chore')))
+  const retention = { journal, writer, now, events: config.RETENTION_EVENTS, days: config.RETENTION_DAYS }
   parts.defer(() => server.stop(true))
   parts.defer(() => writer.stop())
   parts.defer(() => relay.stop())
   every(SECOND_MS, () => hub.checkLiveness())
-  every(SECOND_MS, () => whenWritable(() => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS))))
   every(SECOND_MS, () => checkpointOnce(database, writer))
-  every(RETENTION_INTERVAL_MS, () =>
-    whenWritable(async () => {
-      const retention = { journal, writer, now, events: config.RETENTION_EVENTS, days: config.RETENTION_DAYS }
-      while (await trimOnce(retention));
-    }),
-  )
-  if (database.dialect === 'postgres') every(SECOND_MS, followOtherNodes)
+  chore(SECOND_MS, () => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS)))
+  chore(RETENTION_INTERVAL_MS, async () => {
+    while (await trimOnce(retention));
+  })
+  if (database.dialect === 'postgres') every(SECOND_MS, async () => relay.hint(await journal.refresh()))
   parts.defer(() => {
     ready = false
     hub.endAll('the server is stopping')
@@ -285,38 +277,18 @@ export async function startServer(
   ready = true
   const urlHost = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
   const url = `http://${urlHost}:${port}`
-  log.info({ url, version, node_id: nodeId, pid: process.pid, database: database.dialect }, `listening on ${url}`)
-
-  /** A lost connection to the database is told once by health; the next pass tries again. */
-  async function whenWritable(task: () => Promise<unknown>): Promise<void> {
-    try {
-      await task()
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      log.warn({ code: error.code }, 'could not tidy up; will try again')
-    }
-  }
-
-  /** Other nodes commit to the same journal: their heads are hints, the journal is read. */
-  async function followOtherNodes(): Promise<void> {
-    const { heads } = await database.read((queries) => readHeads(queries))
-    journal.advance(heads)
-    journal.settle(heads)
-    for (const [channel, seq] of Object.entries(heads)) relay.hint(channel as keyof typeof heads, seq)
-  }
+  log.info(
+    { url, version, node_id: nodeId, pid: process.pid, database: database.dialect },
+    `listening on ${url}`,
+  )
 
   const owned = parts.move()
   return {
     url,
     config,
     log,
-    async publish(event) {
-      const publication = parsePublication(event, { command: false, subject: 'in-process' })
-      const { events } = await writer.write((write) => publish(write, publication))
-      const [own] = events
-      if (!own) throw new Error(`${event.type} was published without an event`)
-      return { channel: own.channel, seq: own.seq }
-    },
+    publish: (event) =>
+      publishDurably(writer.write, parsePublication(event, { command: false, subject: 'in-process' })),
     sendToType: hub.sendToType,
     clients: hub.clients,
     disconnect: hub.disconnect,
@@ -324,22 +296,6 @@ export async function startServer(
     report,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-function channelOf(type: string) {
-  if (!isEventType(type)) throw new Refusal('unknown_type', `there is no event type "${type.slice(0, 64)}"`)
-  return catalogue[type].channel
-}
-
-function mayReadMetrics(request: Request, address: string | undefined, token: string | undefined): boolean {
-  if (token !== undefined) return request.headers.get('authorization') === `Bearer ${token}`
-  return address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1'
-}
-
-/** A malformed Host makes the request's URL unreadable; everything else is a bug of ours. */
-function badUrl(request: Request): Refusal {
-  if (URL.canParse(request.url)) return new Refusal('internal', 'something went wrong here')
-  return new Refusal('host_refused', 'the Host header is malformed')
 }
 
 if (import.meta.main) {

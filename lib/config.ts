@@ -39,7 +39,10 @@ export const durationSchema = z
   })
 
 const duration = (minMs: number, maxMs: number) =>
-  durationSchema.refine((ms) => ms >= minMs && ms <= maxMs, `expected a duration from ${minMs}ms to ${maxMs}ms`)
+  durationSchema.refine(
+    (ms) => ms >= minMs && ms <= maxMs,
+    `expected a duration from ${minMs}ms to ${maxMs}ms`,
+  )
 
 const optional = <S extends z.ZodType<unknown, string>>(schema: S) =>
   z.union([z.literal('').transform(() => undefined), schema])
@@ -72,10 +75,25 @@ function defaultConnections(): string {
 
 /** Names are normative; a setting that is not here does not exist. */
 export const settings = {
-  HOST: setting('127.0.0.1', 'address', 'where to listen; loopback until somebody decides otherwise', z.string().min(1)),
+  HOST: setting(
+    '127.0.0.1',
+    'address',
+    'where to listen; loopback until somebody decides otherwise',
+    z.string().min(1),
+  ),
   PORT: setting('5100', 'TCP port', '0 takes a free one; the first log line names it', whole(0, 65_535)),
-  PUBLIC_URL: setting('', 'URL', 'how clients reach the server through a proxy', optional(url('http:', 'https:'))),
-  DATA_DIR: setting('./data', 'path', 'database, secret and lock; one server process per folder', z.string().min(1)),
+  PUBLIC_URL: setting(
+    '',
+    'URL',
+    'how clients reach the server through a proxy',
+    optional(url('http:', 'https:')),
+  ),
+  DATA_DIR: setting(
+    './data',
+    'path',
+    'database, secret and lock; one server process per folder',
+    z.string().min(1),
+  ),
   DATABASE_URL: setting(
     '',
     'URL',
@@ -83,36 +101,83 @@ export const settings = {
     optional(url('postgres:', 'postgresql:')),
     true,
   ),
-  AUTH: setting('required', 'required or off', 'off is allowed on a loopback address only', z.enum(['required', 'off'])),
+  AUTH: setting(
+    'required',
+    'required or off',
+    'off is allowed on a loopback address only',
+    z.enum(['required', 'off']),
+  ),
   JWT_SECRET: setting(
     '',
     'at least 32 bytes',
     'HS256/384/512 key; without it one is generated into DATA_DIR on the first start',
     optional(
-      z.string().refine((text) => Buffer.byteLength(text) >= 32, 'expected at least 32 bytes (RFC 7518 §3.2)'),
+      z
+        .string()
+        .refine((text) => Buffer.byteLength(text) >= 32, 'expected at least 32 bytes (RFC 7518 §3.2)'),
     ),
     true,
   ),
   JWT_ISSUER: setting('', 'text', 'when set, a token must carry it as iss', optional(z.string().max(512))),
   JWT_AUDIENCE: setting('', 'text', 'when set, a token must carry it as aud', optional(z.string().max(512))),
-  ALLOWED_ORIGINS: setting('', 'origins', 'pages of other origins that may use the server, comma-separated', originList),
-  MAX_CONNECTIONS: setting(defaultConnections(), 'sockets', '80 % of the file-descriptor limit', whole(1, 1_000_000)),
-  MAX_FRAME_BYTES: setting('65536', 'bytes', 'largest message of a client, inflated too', whole(1024, 1_048_576)),
+  ALLOWED_ORIGINS: setting(
+    '',
+    'origins',
+    'pages of other origins that may use the server, comma-separated',
+    originList,
+  ),
+  MAX_CONNECTIONS: setting(
+    defaultConnections(),
+    'sockets',
+    '80 % of the file-descriptor limit',
+    whole(1, 1_000_000),
+  ),
+  MAX_FRAME_BYTES: setting(
+    '65536',
+    'bytes',
+    'largest message of a client, inflated too',
+    whole(1024, 1_048_576),
+  ),
   MAX_BODY_BYTES: setting('1048576', 'bytes', 'largest request body', whole(1024, 67_108_864)),
-  MAX_PENDING_WRITES: setting('10000', 'writes', 'waiting for a commit; over it requests get 503', whole(1, 1_000_000)),
+  MAX_PENDING_WRITES: setting(
+    '10000',
+    'writes',
+    'waiting for a commit; over it requests get 503',
+    whole(1, 1_000_000),
+  ),
   QUEUED_BYTES_MAX: setting(
     '67108864',
     'bytes',
     'unsent bytes over all sockets between two sweeps',
     whole(1_048_576, 17_179_869_184),
   ),
-  TAIL_BYTES: setting('33554432', 'bytes', 'newest part of the journal kept in memory', whole(65_536, 17_179_869_184)),
+  TAIL_BYTES: setting(
+    '33554432',
+    'bytes',
+    'newest part of the journal kept in memory',
+    whole(65_536, 17_179_869_184),
+  ),
   RETENTION_EVENTS: setting('1000000', 'events', 'kept per channel', whole(1, 1_000_000_000)),
   RETENTION_DAYS: setting('14', 'days', 'kept per channel', whole(1, 36_500)),
-  HEARTBEAT: setting('30s', 'duration', 'protocol pings; 1.5 × that without a sign of life closes 4408', duration(8000, 600_000)),
+  HEARTBEAT: setting(
+    '30s',
+    'duration',
+    'protocol pings; 1.5 × that without a sign of life closes 4408',
+    duration(8000, 600_000),
+  ),
   AUTH_DEADLINE: setting('5s', 'duration', 'for the first token on a socket', duration(100, 60_000)),
-  COALESCE_MS: setting('5', 'milliseconds', 'window that collects events while they keep coming; 0 turns it off', whole(0, 5)),
-  DURABILITY: setting('full', 'full or normal', 'normal survives a crash but not a power cut', z.enum(['full', 'normal'])),
+  COALESCE_MS: setting(
+    '5',
+    'milliseconds',
+    'window that collects events while they keep coming; 0 turns it off',
+    whole(0, 5),
+  ),
+  DURABILITY: setting(
+    'full',
+    'full or normal',
+    'normal survives a crash but not a power cut',
+    z.enum(['full', 'normal']),
+  ),
   JOB_MAX_ATTEMPTS: setting('3', 'attempts', 'leases that may run out before a job fails', whole(1, 1000)),
   LOG_LEVEL: setting(
     'info',
@@ -120,8 +185,19 @@ export const settings = {
     'least severe log line written',
     z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   ),
-  METRICS_TOKEN: setting('', 'text', 'bearer of GET /metrics; without it loopback only', optional(z.string().min(16)), true),
-  NODE_ID: setting('', 'text', 'name of this process in lists; random when empty', optional(z.string().regex(/^[\w.-]{1,64}$/))),
+  METRICS_TOKEN: setting(
+    '',
+    'text',
+    'bearer of GET /metrics; without it loopback only',
+    optional(z.string().min(16)),
+    true,
+  ),
+  NODE_ID: setting(
+    '',
+    'text',
+    'name of this process in lists; random when empty',
+    optional(z.string().regex(/^[\w.-]{1,64}$/)),
+  ),
 } as const satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof settings
@@ -141,7 +217,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     const parsed = (schema as z.ZodType).safeParse(text)
     if (parsed.success) return [name, parsed.data] as const
     const message = parsed.error.issues.at(-1)?.message ?? 'not acceptable'
-    throw new ConfigError(`${name}=${secret ? '***' : JSON.stringify(text)}: ${plainer(parsed.error, message)}`)
+    throw new ConfigError(
+      `${name}=${secret ? '***' : JSON.stringify(text)}: ${plainer(parsed.error, message)}`,
+    )
   })
   return checkConfig(Object.fromEntries(entries) as Config)
 }

@@ -17,7 +17,11 @@ export function createMetrics() {
       labelNames: ['framing'] as const,
       registers,
     }),
-    readers: new Gauge({ name: 'lightwire_readers', help: 'connections that read the journal at their own pace', registers }),
+    readers: new Gauge({
+      name: 'lightwire_readers',
+      help: 'connections that read the journal at their own pace',
+      registers,
+    }),
     eventsCommitted: new Counter({
       name: 'lightwire_events_committed_total',
       help: 'events made durable',
@@ -42,13 +46,21 @@ export function createMetrics() {
       buckets: COMMIT_BUCKETS,
       registers,
     }),
-    sweeps: new Counter({ name: 'lightwire_sweeps_total', help: 'looks at every socket for unsent bytes', registers }),
+    sweeps: new Counter({
+      name: 'lightwire_sweeps_total',
+      help: 'looks at every socket for unsent bytes',
+      registers,
+    }),
     movedAside: new Counter({
       name: 'lightwire_slow_moves_total',
       help: 'connections moved from topics to reading the journal',
       registers,
     }),
-    dropped: new Counter({ name: 'lightwire_dropped_total', help: 'frames a socket dropped; cannot happen', registers }),
+    dropped: new Counter({
+      name: 'lightwire_dropped_total',
+      help: 'frames a socket dropped; cannot happen',
+      registers,
+    }),
     refusals: new Counter({
       name: 'lightwire_refusals_total',
       help: 'expected noes',

@@ -35,6 +35,7 @@ function readOrCreate(folder: string): string {
     throw new WeakSetup('the file "secret" in DATA_DIR can be read by others; make it mode 0600 and restart')
   }
   const secret = readFileSync(path, 'utf8').trim()
-  if (Buffer.byteLength(secret) < 32) throw new WeakSetup('the file "secret" in DATA_DIR holds fewer than 32 bytes')
+  if (Buffer.byteLength(secret) < 32)
+    throw new WeakSetup('the file "secret" in DATA_DIR holds fewer than 32 bytes')
   return secret
 }

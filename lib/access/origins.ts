@@ -14,8 +14,15 @@ export type Origins = ReturnType<typeof createOrigins>
 
 export function createOrigins({ port, publicUrl, allowed, host }: OriginOptions) {
   const publicHost = publicUrl === undefined ? undefined : new URL(publicUrl).hostname
-  const own = ['127.0.0.1', '[::1]', 'localhost'].flatMap((name) => [`http://${name}:${port}`, `https://${name}:${port}`])
-  const origins = new Set([...own, ...allowed, ...(publicUrl === undefined ? [] : [new URL(publicUrl).origin])])
+  const own = ['127.0.0.1', '[::1]', 'localhost'].flatMap((name) => [
+    `http://${name}:${port}`,
+    `https://${name}:${port}`,
+  ])
+  const origins = new Set([
+    ...own,
+    ...allowed,
+    ...(publicUrl === undefined ? [] : [new URL(publicUrl).origin]),
+  ])
   const hosts = new Set(['localhost', host, ...(publicHost === undefined ? [] : [publicHost])])
   return {
     /** Whether a page of this origin may read answers (CORS) and open sockets. */
@@ -25,14 +32,20 @@ export function createOrigins({ port, publicUrl, allowed, host }: OriginOptions)
     requireHost(header: string | null): void {
       const name = hostName(header)
       if (name === undefined || (isIP(name) === 0 && !hosts.has(name))) {
-        throw new Refusal('host_refused', 'the Host header names no address of this server; PUBLIC_URL would add one')
+        throw new Refusal(
+          'host_refused',
+          'the Host header names no address of this server; PUBLIC_URL would add one',
+        )
       }
     },
 
     /** Without an Origin (no browser) it passes. @throws {Refusal} `origin_refused` */
     requireOrigin(header: string | null): void {
       if (header !== null && !origins.has(header)) {
-        throw new Refusal('origin_refused', 'pages of this origin may not use the server; ALLOWED_ORIGINS would add it')
+        throw new Refusal(
+          'origin_refused',
+          'pages of this origin may not use the server; ALLOWED_ORIGINS would add it',
+        )
       }
     },
   }

@@ -45,7 +45,8 @@ export function unknownScope(scope: string): string | undefined {
     .filter((name) => name !== '')
     .find((name) => {
       const [area, verb, channel] = name.split(':')
-      const perChannel = area === 'events' && (verb === 'read' || verb === 'publish') && isChannel(channel ?? '')
+      const perChannel =
+        area === 'events' && (verb === 'read' || verb === 'publish') && isChannel(channel ?? '')
       return !known.has(name) && !perChannel
     })
 }
@@ -62,7 +63,8 @@ const scopeNames = { apiRead: 'api:read', apiWrite: 'api:write', admin: 'admin' 
 
 /** @throws {Refusal} `forbidden` naming the scope that is missing */
 export function requireApi(principal: Principal, right: ApiRight): void {
-  if (!principal.rights[right]) throw new Refusal('forbidden', `the token does not grant ${scopeNames[right]}`)
+  if (!principal.rights[right])
+    throw new Refusal('forbidden', `the token does not grant ${scopeNames[right]}`)
 }
 
 /** With `AUTH=off` everybody on the loopback address may do everything. */

@@ -44,10 +44,13 @@ export function createTokens({ key, issuer, audience, now }: TokenOptions) {
       const payload = await verifySignature(token)
       const claims = claimsSchema.safeParse(payload)
       if (!claims.success) {
-        throw invalid(claims.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '))
+        throw invalid(
+          claims.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
+        )
       }
       const { sub: subject, scope, exp, iat, jti } = claims.data
-      if (iat !== undefined && iat > now().getTime() / 1000 + LEEWAY_SECONDS) throw invalid('iat lies in the future')
+      if (iat !== undefined && iat > now().getTime() / 1000 + LEEWAY_SECONDS)
+        throw invalid('iat lies in the future')
       const principal = { subject, scope, rights: parseScope(scope), expiresAtMs: exp * 1000 }
       return jti === undefined ? principal : { ...principal, jti }
     },

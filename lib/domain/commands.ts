@@ -1,9 +1,17 @@
 /** Publishing: an event from a client is passed on, or as a command does what the row's REST route does. */
 import * as z from 'zod'
-import { catalogue, isEventType, type Draft, type EventData, type EventType } from '../protocol/events.ts'
+import {
+  catalogue,
+  isEventType,
+  type Channel,
+  type Draft,
+  type EventData,
+  type EventType,
+  type StoredEvent,
+} from '../protocol/events.ts'
 import { Refusal, refuseInput } from '../protocol/refusals.ts'
 import type { Queries } from '../store/schema.ts'
-import type { Write } from '../store/write.ts'
+import type { Committed, Write } from '../store/write.ts'
 import { LEASE_SECONDS_DEFAULT } from './job-schemas.ts'
 import { cancelJob, claimJob, completeJob, failJob, reportProgress, setPriority } from './jobs.ts'
 import { patchPhoto } from './photos.ts'
@@ -19,13 +27,22 @@ export interface Publication {
   readonly attempt: number | undefined
 }
 
+/** The channel that events of a type travel on. @throws {Refusal} `unknown_type` */
+export function channelOf(type: string): Channel {
+  return catalogue[knownType(type)].channel
+}
+
+function knownType(type: string): EventType {
+  if (isEventType(type)) return type
+  throw new Refusal('unknown_type', `there is no event type "${type.slice(0, 64)}"`)
+}
+
 /** Checks an event against the catalogue. @throws {Refusal} `unknown_type`, `invalid_message` */
 export function parsePublication(
   event: { readonly type: string } & Record<string, unknown>,
   { command, subject }: Pick<Publication, 'command' | 'subject'>,
 ): Publication {
-  const { type } = event
-  if (!isEventType(type)) throw new Refusal('unknown_type', `there is no event type "${type.slice(0, 64)}"`)
+  const type = knownType(event.type)
   const parsed = catalogue[type].data.safeParse(event)
   if (!parsed.success) throw refuseInput(parsed.error.issues, 'event.')
   const attempt = z.int().min(1).optional().safeParse(event['attempt'])
@@ -33,12 +50,13 @@ export function parsePublication(
 }
 
 /** Emits the event, or runs its command. @throws {Refusal} `conflict` about rows that only their routes may change */
-export async function publish(write: Write, publication: Publication): Promise<void> {
+async function publish(write: Write, publication: Publication): Promise<void> {
   const { draft, command } = publication
   await refuseWhileDerived(write.queries, draft.type)
   const row = await heldRow(write.queries, draft)
   if (!row) return write.emit(draft)
-  if (!command) throw new Refusal('conflict', `${row} is held here; use its route, or publish with command: true`)
+  if (!command)
+    throw new Refusal('conflict', `${row} is held here; use its route, or publish with command: true`)
   const done = await runCommand(write, publication)
   if (!done) throw new Refusal('conflict', `${draft.type} is not a command on ${row}`)
 }
@@ -48,7 +66,8 @@ async function refuseWhileDerived(queries: Queries, type: EventType): Promise<vo
   const table = type === 'queue_status' ? 'jobs' : type === 'approval_queue_updated' ? 'photos' : undefined
   if (!table) return
   const row = await queries.selectFrom(table).select('id').limit(1).executeTakeFirst()
-  if (row) throw new Refusal('conflict', `${type} follows the ${table} held here; it is not accepted from outside`)
+  if (row)
+    throw new Refusal('conflict', `${type} follows the ${table} held here; it is not accepted from outside`)
 }
 
 /** The row that the event is about, if it is held here. Reports of the system channel are about nobody's row. */
@@ -68,12 +87,26 @@ async function heldRow(queries: Queries, { type, data }: Draft): Promise<string 
   return undefined
 }
 
+/** Publishes through the writer; the event as it was numbered. @throws {Refusal} */
+export async function publishDurably(
+  runWrite: <T>(run: (write: Write) => Promise<T>) => Promise<Committed<T>>,
+  publication: Publication,
+): Promise<StoredEvent> {
+  const { events } = await runWrite((write) => publish(write, publication))
+  const own = events.find(({ type }) => type === publication.draft.type)
+  if (!own) throw new Error(`${publication.draft.type} was published without an event`)
+  return own
+}
+
 async function runCommand(write: Write, { draft, subject, attempt }: Publication): Promise<boolean> {
   const claimant = { subject, attempt }
   switch (draft.type) {
     case 'job_started': {
       const { job_id, worker } = draft.data
-      await claimJob(write, job_id, subject, { worker: worker || subject, lease_seconds: LEASE_SECONDS_DEFAULT })
+      await claimJob(write, job_id, subject, {
+        worker: worker || subject,
+        lease_seconds: LEASE_SECONDS_DEFAULT,
+      })
       return true
     }
     case 'job_progress':

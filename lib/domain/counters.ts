@@ -25,9 +25,9 @@ export async function touchApproval(write: Write, sessionId: number | null, by: 
 /** Jobs by status; `total` counts those that are in the queue or have been through it, not the cancelled. */
 export async function queueState(queries: Queries) {
   const values = await readAll(queries)
-  const [pending, processing, completed, failed] = (['pending', 'processing', 'completed', 'failed'] as const).map(
-    (status) => values.get(`jobs.${status}`) ?? 0,
-  ) as [number, number, number, number]
+  const [pending, processing, completed, failed] = (
+    ['pending', 'processing', 'completed', 'failed'] as const
+  ).map((status) => values.get(`jobs.${status}`) ?? 0) as [number, number, number, number]
   return { pending, processing, completed, failed, total: pending + processing + completed + failed }
 }
 
@@ -45,6 +45,8 @@ async function add(queries: Queries, name: string, by: number): Promise<void> {
   await queries
     .insertInto('counters')
     .values({ name, value: by })
-    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value: sql`counters.value + excluded.value` }))
+    .onConflict((conflict) =>
+      conflict.column('name').doUpdateSet({ value: sql`counters.value + excluded.value` }),
+    )
     .execute()
 }

@@ -58,7 +58,9 @@ export const progressInput = z
   })
   .meta({ id: 'ProgressInput' })
 
-export const completeInput = z.object({ result: objectField.default({}), attempt }).meta({ id: 'CompleteInput' })
+export const completeInput = z
+  .object({ result: objectField.default({}), attempt })
+  .meta({ id: 'CompleteInput' })
 
 export const failInput = z
   .object({

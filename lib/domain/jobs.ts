@@ -4,11 +4,21 @@ import type * as z from 'zod'
 import { Refusal } from '../protocol/refusals.ts'
 import type { JobRow, Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
-import { countJobs, type JobStatus } from './counters.ts'
-import type { claimInput, completeInput, failInput, Job, jobInput, jobPatch, jobQuery, progressInput } from './job-schemas.ts'
+import { countJobs } from './counters.ts'
+import type {
+  claimInput,
+  completeInput,
+  failInput,
+  Job,
+  jobInput,
+  jobPatch,
+  jobQuery,
+  progressInput,
+} from './job-schemas.ts'
 import type { PhotoStatus } from './photo-status.ts'
+import { hasOpenJob, leaseEnd, moveJobPhoto, namesOf, readJob, toJob, updateJob } from './job-rows.ts'
 import { movePhoto, readPhoto } from './photos.ts'
-import { found, parseObject, readPage } from './values.ts'
+import { parseObject, readPage } from './values.ts'
 
 /** Who acts on a job, and with which claim: the attempt where it is named, else the subject that claimed. */
 export interface Claimant {
@@ -108,7 +118,7 @@ export async function reportProgress(
 ): Promise<Job> {
   const row = await readClaimed(write, id, claimant)
   const lease_expires_at = leaseEnd(write.now, row.lease_seconds)
-  const after = await update(write, row, { stage, progress, message, lease_expires_at })
+  const after = await updateJob(write, row, { stage, progress, message, lease_expires_at })
   write.emit({ type: 'job_progress', data: { ...namesOf(row), stage, progress, message } })
   return toJob(after)
 }
@@ -147,7 +157,7 @@ export async function setPriority(write: Write, id: string, patch: z.output<type
     throw new Refusal('conflict', `job ${id} is ${row.status}`)
   }
   const { priority, reason } = patch
-  const after = await update(write, row, { priority })
+  const after = await updateJob(write, row, { priority })
   const data = { ...namesOf(row), old_priority: row.priority, new_priority: priority, reason }
   write.emit({ type: 'priority_changed', data })
   return toJob(after)
@@ -158,7 +168,7 @@ export async function cancelJob(write: Write, id: string): Promise<Job> {
   const { queries, now } = write
   const row = await readJob(queries, id)
   if (row.status !== 'pending') throw new Refusal('conflict', `job ${id} is ${row.status}`)
-  const after = await update(write, row, { status: 'cancelled', completed_at: now })
+  const after = await updateJob(write, row, { status: 'cancelled', completed_at: now })
   write.emit({ type: 'job_cancelled', data: namesOf(row) })
   await countJobs(write, 'pending', -1)
   await countJobs(write, 'cancelled', 1)
@@ -184,7 +194,7 @@ export async function requeueJob(
   error: Pick<JobRow, 'error_message' | 'error_details'>,
 ): Promise<JobRow> {
   const freed = { worker: '', claimed_by: '', lease_expires_at: null, stage: '', progress: 0, message: '' }
-  const after = await update(write, row, { ...freed, ...error, status: 'pending' })
+  const after = await updateJob(write, row, { ...freed, ...error, status: 'pending' })
   write.emit({ type: 'job_requeued', data: { ...namesOf(row), reason, attempt: row.attempts } })
   await countJobs(write, 'processing', -1)
   await countJobs(write, 'pending', 1)
@@ -215,7 +225,7 @@ async function lease(
   { worker, lease_seconds }: z.output<typeof claimInput>,
 ): Promise<Job> {
   const attempts = row.attempts + 1
-  const after = await update(write, row, {
+  const after = await updateJob(write, row, {
     status: 'processing',
     attempts,
     worker,
@@ -254,54 +264,13 @@ async function finish(
   status: 'completed' | 'failed',
   columns: Partial<JobRow>,
 ): Promise<JobRow> {
-  const after = await update(write, row, { ...columns, status, lease_expires_at: null, completed_at: write.now })
+  const after = await updateJob(write, row, {
+    ...columns,
+    status,
+    lease_expires_at: null,
+    completed_at: write.now,
+  })
   await countJobs(write, 'processing', -1)
   await countJobs(write, status, 1)
   return after
-}
-
-/** A job moves its photo from any state but approved and rejected. */
-async function moveJobPhoto(write: Write, { photo_id }: JobRow, status: PhotoStatus): Promise<void> {
-  const photo = await readPhoto(write.queries, photo_id)
-  if (photo.status !== 'approved' && photo.status !== 'rejected') await movePhoto(write, photo, status)
-}
-
-async function update(write: Write, row: JobRow, columns: Partial<JobRow>): Promise<JobRow> {
-  await write.queries.updateTable('jobs').set(columns).where('id', '=', row.id).execute()
-  return { ...row, ...columns }
-}
-
-async function hasOpenJob(queries: Queries, photoId: number): Promise<boolean> {
-  const open = await queries
-    .selectFrom('jobs')
-    .select('id')
-    .where('photo_id', '=', photoId)
-    .where('status', 'in', ['pending', 'processing'])
-    .limit(1)
-    .executeTakeFirst()
-  return open !== undefined
-}
-
-async function readJob(queries: Queries, id: string): Promise<JobRow> {
-  const row = await queries.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
-  return found(row, `job ${id}`)
-}
-
-function leaseEnd(now: string, seconds: number): string {
-  return new Date(Date.parse(now) + seconds * 1000).toISOString()
-}
-
-function namesOf({ id, photo_id, session_id }: JobRow) {
-  return { job_id: id, photo_id, session_id }
-}
-
-function toJob(row: JobRow): Job {
-  const { ordinal: _, claimed_by: __, photo_status: ___, lease_seconds: ____, ...shown } = row
-  return {
-    ...shown,
-    status: row.status as JobStatus,
-    config: parseObject(row.config),
-    result: parseObject(row.result),
-    error_details: parseObject(row.error_details),
-  }
 }

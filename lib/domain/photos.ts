@@ -7,7 +7,17 @@ import type { Write } from '../store/write.ts'
 import { touchApproval } from './counters.ts'
 import { photoStatuses, type PhotoStatus } from './photo-status.ts'
 import { countPhotos } from './sessions.ts'
-import { found, objectField, pageQuery, parseObject, readPage, rowId, rowIdParam, text, timestamp } from './values.ts'
+import {
+  found,
+  objectField,
+  pageQuery,
+  parseObject,
+  readPage,
+  rowId,
+  rowIdParam,
+  text,
+  timestamp,
+} from './values.ts'
 
 export const PHOTOS_PER_IMPORT_MAX = 1000
 
@@ -78,7 +88,10 @@ export async function getPhoto(queries: Queries, id: number): Promise<Photo> {
 }
 
 /** Imports all or none. @throws {Refusal} `not_found` for a session, `conflict` for a path that is there already */
-export async function importPhotos(write: Write, inputs: readonly z.output<typeof photoInput>[]): Promise<Photo[]> {
+export async function importPhotos(
+  write: Write,
+  inputs: readonly z.output<typeof photoInput>[],
+): Promise<Photo[]> {
   const { queries, now } = write
   const values = inputs.map((input) => ({
     session_id: input.session_id ?? null,
@@ -121,7 +134,11 @@ export async function importPhotos(write: Write, inputs: readonly z.output<typeo
 }
 
 /** Stores an analysis, a selection or both. @throws {Refusal} `not_found`, `conflict` */
-export async function patchPhoto(write: Write, id: number, patch: z.output<typeof photoPatch>): Promise<Photo> {
+export async function patchPhoto(
+  write: Write,
+  id: number,
+  patch: z.output<typeof photoPatch>,
+): Promise<Photo> {
   const { queries, now } = write
   const before = await readPhoto(queries, id)
   let status = before.status as PhotoStatus
@@ -135,7 +152,8 @@ export async function patchPhoto(write: Write, id: number, patch: z.output<typeo
     write.emit({ type: 'photo_analyzed', data: { photo_id: id, session_id, ai_score, analysis_results } })
   }
   if (patch.context_tag !== undefined && patch.selected_preset !== undefined) {
-    if (status === 'imported') throw new Refusal('conflict', `photo ${id} is imported; it is selected after its analysis`)
+    if (status === 'imported')
+      throw new Refusal('conflict', `photo ${id} is imported; it is selected after its analysis`)
     if (status === 'analyzed') status = 'selected'
     const { context_tag, selected_preset } = patch
     Object.assign(columns, { context_tag, selected_preset })

@@ -99,7 +99,11 @@ export async function createSession(write: Write, input: z.output<typeof session
 }
 
 /** @throws {Refusal} `not_found`, or `conflict` on a taken name */
-export async function patchSession(write: Write, id: number, patch: z.output<typeof sessionPatch>): Promise<Session> {
+export async function patchSession(
+  write: Write,
+  id: number,
+  patch: z.output<typeof sessionPatch>,
+): Promise<Session> {
   const { queries } = write
   const before = await readRow(queries, id)
   if (patch.name !== undefined && patch.name !== before.name) await refuseTakenName(queries, patch.name)
@@ -108,7 +112,8 @@ export async function patchSession(write: Write, id: number, patch: z.output<typ
     name: patch.name ?? before.name,
     status: patch.status ?? before.status,
     total_override: patch.total_photos === undefined ? before.total_override : patch.total_photos,
-    processed_override: patch.processed_photos === undefined ? before.processed_override : patch.processed_photos,
+    processed_override:
+      patch.processed_photos === undefined ? before.processed_override : patch.processed_photos,
   })
   if (after.status === 'completed' && before.status !== 'completed') {
     const approved = parseCounts(after).approved ?? 0

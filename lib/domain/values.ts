@@ -64,7 +64,11 @@ export async function readPage<T extends keyof Schema, O>(
   const field = sort?.replace(/^-/, '') as ReferenceExpression<Schema, T> | undefined
   const direction = sort?.startsWith('-') ? 'desc' : 'asc'
   const sorted = field ? query.orderBy(field, direction) : query
-  const rows = await sorted.orderBy(tieBreak, field ? direction : 'asc').limit(limit).offset(offset).execute()
+  const rows = await sorted
+    .orderBy(tieBreak, field ? direction : 'asc')
+    .limit(limit)
+    .offset(offset)
+    .execute()
   return { rows, total: Number(counted.total), offset, limit }
 }
 

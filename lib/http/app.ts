@@ -64,12 +64,15 @@ export function createApp(routes: readonly Route[], services: AppServices) {
   for (const declared of routes) {
     const path = declared.path.replaceAll(/\{(\w+)\}/g, ':$1')
     const handlers: MiddlewareHandler<Env>[] = [guard(declared, services)]
-    if (declared.params) handlers.push(zValidator('param', declared.params, refuseInvalid) as MiddlewareHandler<Env>)
-    if (declared.query) handlers.push(zValidator('query', declared.query, refuseInvalid) as MiddlewareHandler<Env>)
+    if (declared.params)
+      handlers.push(zValidator('param', declared.params, refuseInvalid) as MiddlewareHandler<Env>)
+    if (declared.query)
+      handlers.push(zValidator('query', declared.query, refuseInvalid) as MiddlewareHandler<Env>)
     app.on([declared.method.toUpperCase()], [path], ...handlers, (c: Context<Env>) => answer(c, declared))
   }
   app.get('/metrics', async (c) => {
-    if (!services.metrics.allows(c.req.raw)) throw new Refusal('forbidden', 'metrics are for loopback or METRICS_TOKEN')
+    if (!services.metrics.allows(c.req.raw))
+      throw new Refusal('forbidden', 'metrics are for loopback or METRICS_TOKEN')
     return c.body(await services.metrics.text(), 200, { 'Content-Type': services.metrics.contentType })
   })
 
@@ -109,7 +112,13 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     return seen
   }
 
-  function finish(c: Context<Env>, path: string, status: number, body: object, headers: Record<string, string>) {
+  function finish(
+    c: Context<Env>,
+    path: string,
+    status: number,
+    body: object,
+    headers: Record<string, string>,
+  ) {
     services.onAnswer(c.req.method, path, status)
     return c.body(JSON.stringify(body), status as 200, {
       'Content-Type': 'application/json',
@@ -151,7 +160,11 @@ function refuseInvalid(result: { success: boolean; error?: { issues: readonly z.
   if (!result.success) throw refuseInput(result.error?.issues ?? [])
 }
 
-async function inputOf(c: Context<Env>, declared: Route, bytesMax: number): Promise<Input<never, never, never>> {
+async function inputOf(
+  c: Context<Env>,
+  declared: Route,
+  bytesMax: number,
+): Promise<Input<never, never, never>> {
   const valid = (part: 'param' | 'query') => c.req.valid(part as never) as never
   return {
     params: declared.params ? valid('param') : (undefined as never),

@@ -42,7 +42,10 @@ interface Fenced {
   readonly principal: { readonly subject: string }
 }
 
-const claimant = ({ body, principal }: Fenced): Claimant => ({ subject: principal.subject, attempt: body.attempt })
+const claimant = ({ body, principal }: Fenced): Claimant => ({
+  subject: principal.subject,
+  attempt: body.attempt,
+})
 
 export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readonly Route[] {
   return [

@@ -18,7 +18,10 @@ const titles: Readonly<Record<number, string>> = {
 }
 
 /** `application/problem+json`; `error` repeats the sentence for older clients. */
-export function problem({ code, message, faults, retryAfterMs }: Refusal, headers: Record<string, string> = {}): Response {
+export function problem(
+  { code, message, faults, retryAfterMs }: Refusal,
+  headers: Record<string, string> = {},
+): Response {
   const status = statusOf(code)
   const retry: Record<string, string> =
     retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }

@@ -22,7 +22,12 @@ export interface SystemServices {
   /** Whether the last group of writes was stored. */
   readonly writerWorks: () => boolean
   readonly isReady: () => boolean
-  readonly info: () => z.output<typeof infoSchema>
+  readonly version: string
+  readonly nodeId: string
+  readonly uptimeMs: () => number
+  /** Bounds that a client can meet, by name. */
+  readonly limits: Readonly<Record<string, number>>
+  readonly features: readonly string[]
 }
 
 export function systemRoutes(services: SystemServices): readonly Route[] {
@@ -60,7 +65,7 @@ export function systemRoutes(services: SystemServices): readonly Route[] {
       right: 'apiRead',
       status: 200,
       answer: infoSchema,
-      act: { read: () => Promise.resolve(services.info()) },
+      act: { read: () => Promise.resolve(info(services)) },
     }),
   ]
 }
@@ -74,4 +79,9 @@ async function health({ probeDatabase, writerWorks }: SystemServices) {
   const writer = writerWorks() ? ('ok' as const) : ('failing' as const)
   const status = database === 'failing' ? 'unhealthy' : writer === 'failing' ? 'degraded' : 'healthy'
   return { status: status === 'unhealthy' ? 503 : 200, body: { status, checks: { database, writer } } }
+}
+
+function info({ version, nodeId, uptimeMs, limits, features }: SystemServices): z.output<typeof infoSchema> {
+  const uptime_seconds = Math.floor(uptimeMs() / 1000)
+  return { version, uptime_seconds, node_id: nodeId, limits: { ...limits }, features: [...features] }
 }

@@ -90,7 +90,8 @@ function unwrapDeflate(frame: Uint8Array, maxBytes: number): Uint8Array {
   try {
     return inflateRawSync(frame.subarray(1), { maxOutputLength: maxBytes })
   } catch (cause) {
-    const tooLarge = cause instanceof RangeError || (cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'
+    const tooLarge =
+      cause instanceof RangeError || (cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'
     if (tooLarge) throw new Refusal('too_large', `the frame inflates to more than ${maxBytes} bytes`)
     throw new Refusal('invalid_message', 'the frame is not raw DEFLATE (RFC 1951)')
   }
@@ -142,7 +143,8 @@ function boundDepth(json: string): void {
     } else if (code === 0x22) inString = true
     else if (code === 0x7b || code === 0x5b) {
       depth += 1
-      if (depth > DEPTH_MAX) throw new Refusal('invalid_message', `nesting is deeper than ${DEPTH_MAX} levels`)
+      if (depth > DEPTH_MAX)
+        throw new Refusal('invalid_message', `nesting is deeper than ${DEPTH_MAX} levels`)
     } else if (code === 0x7d || code === 0x5d) depth -= 1
   }
 }

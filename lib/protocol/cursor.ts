@@ -31,7 +31,8 @@ export function parseCursor(text: string): Cursor {
     const [channel = '', digits = '', ...rest] = part.split('=')
     const seq = Number(digits)
     const known = isChannel(channel) && positions[channel] === undefined
-    if (!known || rest.length > 0 || !/^(0|[1-9]\d*)$/.test(digits) || !Number.isSafeInteger(seq)) throw malformed()
+    if (!known || rest.length > 0 || !/^(0|[1-9]\d*)$/.test(digits) || !Number.isSafeInteger(seq))
+      throw malformed()
     positions[channel] = seq
   }
   return { epoch, positions }

@@ -85,7 +85,10 @@ export function parseBody<T extends ClientMessageType>(type: T, body: unknown): 
 export function parseChannels(names: readonly string[]): Channel[] {
   const unknown = names.find((name) => !isChannel(name))
   if (unknown !== undefined) {
-    throw new Refusal('unknown_channel', `no channel "${unknown.slice(0, 64)}"; there are ${channels.join(', ')}`)
+    throw new Refusal(
+      'unknown_channel',
+      `no channel "${unknown.slice(0, 64)}"; there are ${channels.join(', ')}`,
+    )
   }
   return channels.filter((channel) => names.includes(channel))
 }

@@ -52,7 +52,8 @@ export function scanMessagePack(bytes: Uint8Array): void {
     else if (tag <= 0x9f) container(tag & 0x0f, false)
     else if (tag <= 0xbf) string(tag & 0x1f)
     else if (tag === 0xc0 || tag === 0xc2 || tag === 0xc3) continue
-    else if (tag === 0xca || tag === 0xcb) finite(tag === 0xca ? view.getFloat32(take(4)) : view.getFloat64(take(8)))
+    else if (tag === 0xca || tag === 0xcb)
+      finite(tag === 0xca ? view.getFloat32(take(4)) : view.getFloat64(take(8)))
     else if (tag >= 0xcc && tag <= 0xd3) take(1 << (tag - (tag <= 0xcf ? 0xcc : 0xd0)))
     else if (tag === 0xd9) string(length(1))
     else if (tag === 0xda) string(length(2))

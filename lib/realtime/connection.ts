@@ -5,14 +5,13 @@ import { channels as allChannels, type Channel } from '../protocol/events.ts'
 import { errorMessage, idOf, parseIncoming, type Incoming } from '../protocol/messages.ts'
 import { closeCodeOf, mayReconnect, Refusal, type RefusalCode } from '../protocol/refusals.ts'
 import type { Principal } from '../access/rights.ts'
+import { Inbox, type InboxOwner } from './inbox.ts'
 import { positionOf, type Follower, type Readers, type Subscription } from './reader.ts'
 import { OPEN, type Socket } from './socket.ts'
 import { frameBytes, type Topics } from './topic.ts'
 
 /** After this many unacceptable messages in a row the client is not speaking the protocol. */
 const FAULTS_MAX = 20
-/** Messages held behind one that waits (auth, a custom handler); then reading pauses until they are done. */
-const HELD_MESSAGES_MAX = 64
 /** Pings that wait for their pong at once. */
 const PONGS_MAX = 32
 /** A close reason longer than this would be cut in the middle of a character (RFC 6455 §5.5). */
@@ -58,7 +57,7 @@ interface EndOptions {
 }
 
 // A class, for its size: thousands of idle connections share the methods of one prototype.
-export class Connection implements Follower {
+export class Connection implements Follower, InboxOwner {
   principal: Principal | undefined
   clientType: string | null = null
   clientName: string | null = null
@@ -72,8 +71,7 @@ export class Connection implements Follower {
   readonly connectedAt: Date
   readonly subscriptions = new Map<Channel, Subscription>()
   private faults = 0
-  private paused = false
-  private held: (string | Uint8Array)[] | undefined
+  private readonly inbox = new Inbox(this)
   private pongs: WaitingPong[] | undefined
 
   constructor(
@@ -103,6 +101,11 @@ export class Connection implements Follower {
     return this.socket.readyState === OPEN
   }
 
+  /** Whether more bytes wait for this client than a quick one ever has. */
+  get isSlow(): boolean {
+    return this.unsentBytes() > this.services.highWaterBytes()
+  }
+
   unsentBytes(): number {
     return this.socket.getBufferedAmount()
   }
@@ -118,13 +121,10 @@ export class Connection implements Follower {
     })
   }
 
-  /** One frame of the client; frames behind one that waits are held. */
+  /** One frame of the client. */
   receive(frame: string | Uint8Array): void {
     this.heard()
-    // Bun may use the buffer of a binary frame again after its handler returned.
-    if (this.held) this.held.push(typeof frame === 'string' ? frame : frame.slice())
-    else this.process(frame)
-    this.throttle()
+    this.inbox.receive(frame)
   }
 
   /** A ping or pong of RFC 6455 came. */
@@ -136,7 +136,7 @@ export class Connection implements Follower {
   drained(): void {
     this.heard()
     this.stalledSinceMs = undefined
-    this.throttle()
+    this.inbox.throttle()
     this.read()
   }
 
@@ -221,7 +221,11 @@ export class Connection implements Follower {
   }
 
   /** Says why, then closes. */
-  end(code: RefusalCode, reason: string, { closeCode = closeCodeOf(code), retryAfterMs }: EndOptions = {}): void {
+  end(
+    code: RefusalCode,
+    reason: string,
+    { closeCode = closeCodeOf(code), retryAfterMs }: EndOptions = {},
+  ): void {
     if (!this.isOpen) return
     const reconnect = mayReconnect(closeCode)
     const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
@@ -235,10 +239,11 @@ export class Connection implements Follower {
 
   /** The socket is gone. */
   detach(): void {
-    for (const { live, topic } of this.subscriptions.values()) if (live) this.services.topics.leave(topic, this.socket)
+    for (const { live, topic } of this.subscriptions.values())
+      if (live) this.services.topics.leave(topic, this.socket)
     this.subscriptions.clear()
     this.pongs = undefined
-    this.held = undefined
+    this.inbox.clear()
     this.services.readers.forget(this)
   }
 
@@ -264,38 +269,8 @@ export class Connection implements Follower {
     subscription.position = subscription.topic.published
   }
 
-  private process(frame: string | Uint8Array): void {
-    const pending = this.handle(frame)
-    if (!pending) return
-    this.held = []
-    void pending.finally(() => this.release())
-  }
-
-  /** Goes on with what was held, in order, until one of them waits again. */
-  private release(): void {
-    const held = this.held ?? []
-    this.held = undefined
-    while (held.length > 0 && !this.held && this.isOpen) {
-      const frame = held.shift()
-      if (frame !== undefined) this.process(frame)
-    }
-    // `process` may have begun to hold again; the compiler cannot see that.
-    const again = this.held as (string | Uint8Array)[] | undefined
-    again?.push(...held)
-    this.throttle()
-  }
-
-  /** Stops reading a client that sends faster than it is answered, or does not take its answers. */
-  private throttle(): void {
-    const full = (this.held?.length ?? 0) >= HELD_MESSAGES_MAX || this.unsentBytes() > this.services.highWaterBytes()
-    if (full === this.paused || !this.isOpen) return
-    this.paused = full
-    if (full) this.socket.pause()
-    else this.socket.resume()
-  }
-
   /** Never throws and never rejects: whatever goes wrong becomes an `error` message. */
-  private handle(frame: string | Uint8Array): Promise<void> | undefined {
+  handle(frame: string | Uint8Array): Promise<void> | undefined {
     let id: MessageId
     try {
       // Text is JSON; bytes are the connection's binary framing, MessagePack where that is JSON.
@@ -317,5 +292,8 @@ export class Connection implements Follower {
 }
 
 function cut(reason: string): string {
-  return Buffer.from(reason).subarray(0, REASON_BYTES_MAX).toString().replace(/\uFFFD$/, '')
+  return Buffer.from(reason)
+    .subarray(0, REASON_BYTES_MAX)
+    .toString()
+    .replace(/\uFFFD$/, '')
 }

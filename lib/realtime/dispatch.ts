@@ -53,7 +53,13 @@ export function createDispatch(services: DispatchServices): Dispatch {
       connection.adopt(principal)
       const { subject, scope, expiresAtMs } = principal
       const expires_at = expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString()
-      connection.reply(incoming, { type: 'authenticated', subject, scope, expires_at, channels: connection.channels })
+      connection.reply(incoming, {
+        type: 'authenticated',
+        subject,
+        scope,
+        expires_at,
+        channels: connection.channels,
+      })
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       services.onRefusal(error.code)
@@ -105,12 +111,17 @@ export function createDispatch(services: DispatchServices): Dispatch {
     requireChannel(principal, 'publish', services.channelOf(event.type))
     if (command) requireApi(principal, 'apiWrite')
     services.publish(principal, event, command).then(
-      ({ type, channel, seq }) => connection.reply(incoming, { type: 'published', event_type: type, channel, seq }),
+      ({ type, channel, seq }) =>
+        connection.reply(incoming, { type: 'published', event_type: type, channel, seq }),
       (error: unknown) => connection.fail(error, incoming.id),
     )
   }
 
-  async function custom(connection: Connection, incoming: messages.Incoming, principal: Principal): Promise<void> {
+  async function custom(
+    connection: Connection,
+    incoming: messages.Incoming,
+    principal: Principal,
+  ): Promise<void> {
     const { type, body } = incoming
     const handler = Object.hasOwn(services.handlers, type) ? services.handlers[type] : undefined
     if (!handler) throw new Refusal('unknown_type', `there is no message type "${type.slice(0, 64)}"`)

@@ -174,7 +174,8 @@ function refuseReserved(message: { readonly type: string } & Record<string, unkn
   const reserved = protocolTypes.has(message.type) || isEventType(message.type)
   if (reserved) throw new Refusal('invalid_message', `type: "${message.type}" is reserved`)
   const field = ['seq', 'channel', 'id'].find((name) => Object.hasOwn(message, name))
-  if (field !== undefined) throw new Refusal('invalid_message', `${field}: not allowed in an ephemeral message`)
+  if (field !== undefined)
+    throw new Refusal('invalid_message', `${field}: not allowed in an ephemeral message`)
 }
 
 function describe(connection: Connection, { now, monotonicMs }: LivenessOptions): ClientInfo {

@@ -32,7 +32,10 @@ function check(
   if (connection.unsentBytes() > 0) {
     connection.stalledSinceMs ??= monotonic
     if (monotonic - connection.stalledSinceMs >= STALL_MS) {
-      return connection.end('slow_consumer', `took nothing for ${STALL_MS / 1000} s; come back with your cursor`)
+      return connection.end(
+        'slow_consumer',
+        `took nothing for ${STALL_MS / 1000} s; come back with your cursor`,
+      )
     }
   } else {
     connection.stalledSinceMs = undefined

@@ -83,9 +83,11 @@ export function createRelay({ journal, heads, deliver, coalesceMs, onError }: Re
       for (const event of events) accept(event)
       flushSoon()
     },
-    /** A hint that a channel reaches at least to `seq`: reads what was missed. */
-    hint(channel: Channel, seq: number): void {
-      if (seq > (last.get(channel) ?? 0)) closeGap(channel, seq)
+    /** A hint that the channels reach at least to these heads: reads what was missed. */
+    hint(heads: Positions): void {
+      for (const [channel, seq] of Object.entries(heads) as [Channel, number][]) {
+        if (seq > (last.get(channel) ?? 0)) closeGap(channel, seq)
+      }
     },
     /** Hands out now what waits for company. */
     flush,

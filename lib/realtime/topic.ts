@@ -81,7 +81,8 @@ export function createTopics({ publisher, heads, beforePublish, onDropped }: Top
     },
 
     /** Sockets that follow a channel live. */
-    members: (channel: Channel) => (byChannel.get(channel) ?? []).reduce((sum, { members }) => sum + members, 0),
+    members: (channel: Channel) =>
+      (byChannel.get(channel) ?? []).reduce((sum, { members }) => sum + members, 0),
   }
 }
 

@@ -8,7 +8,9 @@ let file: Database | undefined
 self.onmessage = ({ data: path }: MessageEvent<string>) => {
   try {
     file ??= new Database(path)
-    const row = file.query<{ busy: number; log: number; checkpointed: number }, []>('PRAGMA wal_checkpoint(PASSIVE)').get()
+    const row = file
+      .query<{ busy: number; log: number; checkpointed: number }, []>('PRAGMA wal_checkpoint(PASSIVE)')
+      .get()
     self.postMessage({ walPages: row?.log ?? 0, left: (row?.log ?? 0) - (row?.checkpointed ?? 0) })
   } catch (error) {
     self.postMessage({ walPages: 0, left: 0, error: String(error) })

@@ -20,8 +20,12 @@ export function isStorageFault(error: unknown): boolean {
 
 /** `storage_unavailable`, with the fault as its cause for the log. */
 export function storageRefusal(cause: unknown): Refusal {
-  return new Refusal('storage_unavailable', 'the database could not store the change; nothing of it was kept', {
-    cause,
-    retryAfterMs: RETRY_AFTER_MS,
-  })
+  return new Refusal(
+    'storage_unavailable',
+    'the database could not store the change; nothing of it was kept',
+    {
+      cause,
+      retryAfterMs: RETRY_AFTER_MS,
+    },
+  )
 }

@@ -1,5 +1,6 @@
 /** Keeps the store small beside the writes: old events go in small steps, the write-ahead log back to the database. */
 import { channels, type Channel } from '../protocol/events.ts'
+import { Refusal } from '../protocol/refusals.ts'
 import type { Journal } from './journal.ts'
 import type { Database, Queries } from './schema.ts'
 import type { Writer } from './writer.ts'
@@ -28,7 +29,8 @@ export async function trimOnce({ journal, writer, now, events, days }: Retention
       const from = journal.trimmed()[channel] ?? 0
       const head = journal.heads()[channel] ?? 0
       const upto = Math.max(head - events, await expired(queries, channel, from, before))
-      if (upto > from) done.push({ channel, from, through: await journal.trim(queries, channel, upto, TRIM_STEP) })
+      if (upto > from)
+        done.push({ channel, from, through: await journal.trim(queries, channel, upto, TRIM_STEP) })
     }
     return done
   })
@@ -63,4 +65,17 @@ export async function checkpointOnce(database: Database, writer: Writer): Promis
   const first = await database.checkpoint?.()
   if (!first || first.walPages < PAUSE_PAGES) return
   await writer.pauseWhile(async () => await database.checkpoint?.())
+}
+
+/** A chore that meets a refusal (a full disk, a stop) is left for its next time. */
+export async function whenWritable(
+  chore: () => Promise<unknown>,
+  onRefusal: (refusal: Refusal) => void,
+): Promise<void> {
+  try {
+    await chore()
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    onRefusal(error)
+  }
 }

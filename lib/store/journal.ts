@@ -39,6 +39,14 @@ export function createJournal(database: Database, known: { heads: Positions; tri
       trimmed[channel] = Math.max(trimmed[channel] ?? 0, seq)
     },
 
+    /** Takes note of what other nodes have committed to the same database; the heads now. */
+    async refresh(): Promise<Positions> {
+      const { heads } = await database.read((queries) => readHeads(queries))
+      committed = maxima(committed, heads)
+      durable = maxima(durable, heads)
+      return heads
+    },
+
     /** Numbers and stores events on the writer's open transaction; heads of all channels afterwards. */
     async append(queries: Queries, pending: readonly PendingEvent[], now: string) {
       const before = await readHeads(queries)

@@ -35,7 +35,9 @@ export async function openLineage(database: Database, now: Date) {
   const current = epochs.at(-1)
   if (!current) throw new Error('the lineage is empty after a new epoch began')
   /** Where each past epoch ended: at the heads before the next. */
-  const ends = new Map(epochs.slice(0, -1).map(({ epoch }, index) => [epoch, epochs[index + 1]?.before ?? {}]))
+  const ends = new Map(
+    epochs.slice(0, -1).map(({ epoch }, index) => [epoch, epochs[index + 1]?.before ?? {}]),
+  )
 
   return {
     /** The epoch of every cursor that this journal gives out now. */
@@ -55,7 +57,12 @@ export async function openLineage(database: Database, now: Date) {
 }
 
 async function beginEpoch(queries: Queries, origin: string | null, now: Date): Promise<void> {
-  const last = await queries.selectFrom('epochs').select('origin').orderBy('ordinal', 'desc').limit(1).executeTakeFirst()
+  const last = await queries
+    .selectFrom('epochs')
+    .select('origin')
+    .orderBy('ordinal', 'desc')
+    .limit(1)
+    .executeTakeFirst()
   if (last && origin !== null && last.origin === origin) return
   const { heads } = await readHeads(queries)
   const before = Object.fromEntries(channels.map((channel) => [channel, heads[channel] ?? 0]))

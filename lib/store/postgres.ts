@@ -20,7 +20,9 @@ export function openPostgres(url: string, { onIdleError }: PostgresOptions): Dat
     connectionString: url,
     max: POOL_SIZE,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    types: { getTypeParser: (oid, format) => (oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format)) },
+    types: {
+      getTypeParser: (oid, format) => (oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format)),
+    },
   })
   pool.on('error', onIdleError)
   const queries = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
@@ -35,11 +37,7 @@ export function openPostgres(url: string, { onIdleError }: PostgresOptions): Dat
     transactionStands: () => true,
     sync: () => Promise.resolve(),
     read: (read) =>
-      queries
-        .transaction()
-        .setIsolationLevel('repeatable read')
-        .setAccessMode('read only')
-        .execute(read),
+      queries.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(read),
     async origin(held) {
       const { rows } = await sql<{ origin: string }>`
         select (select system_identifier from pg_control_system())::text || '/' ||

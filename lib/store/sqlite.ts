@@ -146,4 +146,3 @@ function createCheckpointer(path: string) {
     },
   }
 }
-

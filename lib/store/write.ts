@@ -38,7 +38,12 @@ export interface PendingEvent {
 }
 
 /** A write whose events and touched keys are collected into the given lists. */
-export function writeInto(queries: Queries, now: string, events: PendingEvent[], touched: Set<string>): Write {
+export function writeInto(
+  queries: Queries,
+  now: string,
+  events: PendingEvent[],
+  touched: Set<string>,
+): Write {
   return {
     queries,
     now,
@@ -53,7 +58,8 @@ function encodeDraft(draft: Draft): PendingEvent {
     throw new Refusal('too_large', `the event ${draft.type} would be larger than ${EVENT_BYTES_MAX} bytes`)
   }
   for (const field of envelopeFields) {
-    if (Object.hasOwn(draft.data, field)) throw new Error(`${draft.type} would overwrite the envelope's ${field}`)
+    if (Object.hasOwn(draft.data, field))
+      throw new Error(`${draft.type} would overwrite the envelope's ${field}`)
   }
   return { draft, data }
 }

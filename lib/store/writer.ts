@@ -100,7 +100,9 @@ export function createWriter(options: WriterOptions) {
     const taken = queue.splice(0, 1)
     const started = performance.now()
     try {
-      const group = await database.queries.connection().execute((queries) => transact(queries, taken, started))
+      const group = await database.queries
+        .connection()
+        .execute((queries) => transact(queries, taken, started))
       options.observe.commit((performance.now() - started) / 1000)
       lastGroupStored = true
       return group
@@ -182,7 +184,9 @@ export function createWriter(options: WriterOptions) {
   }
 
   function fail(error: unknown): void {
-    const refusal = new Refusal('storage_unavailable', 'the disk refused to make writes durable', { cause: error })
+    const refusal = new Refusal('storage_unavailable', 'the disk refused to make writes durable', {
+      cause: error,
+    })
     failure = refusal
     for (const { outcomes } of unsynced.splice(0)) for (const { waiting } of outcomes) waiting.reject(refusal)
     for (const waiting of queue.splice(0)) waiting.reject(refusal)

@@ -104,7 +104,9 @@ export function createWebSocketTransport(options: WebSocketOptions) {
     if (options.anyone) return options.anyone
     const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? bearer
     if (token === undefined) {
-      return authorization === null ? undefined : new Refusal('invalid_token', 'Authorization: expected Bearer <token>')
+      return authorization === null
+        ? undefined
+        : new Refusal('invalid_token', 'Authorization: expected Bearer <token>')
     }
     try {
       return await options.verify(token)

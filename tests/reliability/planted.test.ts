@@ -1,7 +1,10 @@
 /** The history checker is itself checked: each fault planted in the server is found, by what it breaks. */
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { runHistory } from '../support/history/run.ts'
 import { plant, type Patch } from '../support/planted.ts'
+
+// Real processes on a busy machine; bunfig has no timeout that works, and a preload's holds for one file only.
+setDefaultTimeout(120_000)
 
 interface Planted {
   readonly name: string
@@ -11,7 +14,8 @@ interface Planted {
   readonly rounds: number
 }
 
-const publishLine = 'if (topic.members > 0 && publisher.publish(topic.name, event.frame(topic.framing)) === 0) onDropped()'
+const publishLine =
+  'if (topic.members > 0 && publisher.publish(topic.name, event.frame(topic.framing)) === 0) onDropped()'
 /** A database that is full after a moment: what a full disk does, in every run alike. */
 const smallDisk: Patch = {
   file: 'lib/store/sqlite.ts',
@@ -140,7 +144,15 @@ for (const { name, patches, found, rounds } of faults) {
   test(`the checker finds it when ${name}`, async () => {
     using copy = plant(patches)
 
-    const report = await runHistory({ seed: 7, rounds, writers: 4, subscribers: 6, roundMsMax: 900, root: copy.root })
+    const report = await runHistory({
+      seed: 7,
+      rounds,
+      writers: 4,
+      subscribers: 6,
+      acknowledgedPerRound: 150,
+      roundMsMax: 2000,
+      root: copy.root,
+    })
 
     expect(report.violations.join('\n')).toMatch(new RegExp(found.source, 'm'))
   })
@@ -149,7 +161,15 @@ for (const { name, patches, found, rounds } of faults) {
 test('a full database alone breaks no promise', async () => {
   using copy = plant([smallDisk])
 
-  const report = await runHistory({ seed: 7, rounds: 2, writers: 4, subscribers: 6, roundMsMax: 900, root: copy.root })
+  const report = await runHistory({
+    seed: 7,
+    rounds: 2,
+    writers: 4,
+    subscribers: 6,
+    acknowledgedPerRound: 150,
+    roundMsMax: 2000,
+    root: copy.root,
+  })
 
   expect(report.violations).toEqual([])
   expect(report.unavailable).toBeGreaterThan(0)

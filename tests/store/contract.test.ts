@@ -1,17 +1,23 @@
 /** What the store promises, on SQLite and on a real Postgres alike. */
-import { afterAll, describe, expect, test } from 'bun:test'
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { findPostgres, startPostgres, type PostgresCluster } from '../support/postgres.ts'
 import { openStore, type TestStore } from '../support/store.ts'
 import { temporaryFolder } from '../support/server.ts'
 import { Refusal } from '../../lib/protocol/refusals.ts'
 import type { StoredEvent } from '../../lib/protocol/events.ts'
 
+setDefaultTimeout(60_000)
+
 const bin = findPostgres()
-if (bin === undefined && process.env['CI']) throw new Error('CI needs Postgres (initdb) for the store contract')
+if (bin === undefined && process.env['CI'])
+  throw new Error('CI needs Postgres (initdb) for the store contract')
 let cluster: Promise<PostgresCluster> | undefined
 afterAll(async () => (await cluster)?.[Symbol.asyncDispose]())
 
-async function open(kind: 'sqlite' | 'postgres', options: Parameters<typeof openStore>[1] = {}): Promise<TestStore> {
+async function open(
+  kind: 'sqlite' | 'postgres',
+  options: Parameters<typeof openStore>[1] = {},
+): Promise<TestStore> {
   if (kind === 'sqlite') return await openStore({ folder: temporaryFolder() }, options)
   cluster ??= startPostgres(bin ?? '')
   return await openStore({ url: await (await cluster).createDatabase() }, options)
@@ -48,7 +54,11 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         ),
       )
 
-      const counters = await store.database.queries.selectFrom('counters').select('name').orderBy('name').execute()
+      const counters = await store.database.queries
+        .selectFrom('counters')
+        .select('name')
+        .orderBy('name')
+        .execute()
       expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
       expect(counters.map(({ name }) => name)).toEqual(['a', 'c'])
       expect((await readAll(store)).map(({ data }) => JSON.parse(data).status)).toEqual(['a', 'c'])
@@ -61,7 +71,11 @@ for (const kind of ['sqlite', 'postgres'] as const) {
           await queries.insertInto('counters').values({ name: 'same', value: 1 }).execute()
         })
 
-      const outcomes = await Promise.allSettled([insert(), insert(), store.writer.write(async (w) => w.emit(note('x')))])
+      const outcomes = await Promise.allSettled([
+        insert(),
+        insert(),
+        store.writer.write(async (w) => w.emit(note('x'))),
+      ])
 
       expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     })
@@ -139,9 +153,15 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 
     test('retention takes the oldest in small steps and remembers how far', async () => {
       await using store = await open(kind)
-      await Promise.all(Array.from({ length: 1200 }, (_, n) => store.writer.write(async (w) => w.emit(note(`${n}`)))))
+      await Promise.all(
+        Array.from({ length: 1200 }, (_, n) => store.writer.write(async (w) => w.emit(note(`${n}`)))),
+      )
 
-      const steps = [await store.trim({ events: 100 }), await store.trim({ events: 100 }), await store.trim({ events: 100 })]
+      const steps = [
+        await store.trim({ events: 100 }),
+        await store.trim({ events: 100 }),
+        await store.trim({ events: 100 }),
+      ]
 
       expect(steps).toEqual([true, true, false])
       expect(store.journal.trimmed().system).toBe(1100)
@@ -177,11 +197,17 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const { epoch } = store.lineage
       await using again = await store.reopen()
       const judge = (cursor: { epoch: string; positions: { system?: number } }) =>
-        again.lineage.judge(cursor, 'system', { heads: again.journal.heads(), trimmed: again.journal.trimmed() })
+        again.lineage.judge(cursor, 'system', {
+          heads: again.journal.heads(),
+          trimmed: again.journal.trimmed(),
+        })
 
       expect(judge({ epoch, positions: { system: 1 } })).toEqual({ status: 'recovered' })
       expect(judge({ epoch, positions: { system: 2 } })).toEqual({ status: 'recovered' })
-      expect(judge({ epoch, positions: { system: 3 } })).toEqual({ status: 'snapshot_required', reason: 'epoch' })
+      expect(judge({ epoch, positions: { system: 3 } })).toEqual({
+        status: 'snapshot_required',
+        reason: 'epoch',
+      })
       expect(judge({ epoch, positions: {} })).toEqual({ status: 'live' })
       expect(judge({ epoch: 'ffff', positions: { system: 1 } })).toMatchObject({ reason: 'epoch' })
       expect(again.lineage.epoch === epoch).toBe(kind === 'postgres')

@@ -28,14 +28,18 @@ export class TestClient implements AsyncDisposable {
   readonly closed: Promise<Closed>
   readonly opened: Promise<void>
   private readonly socket: WebSocket
-  private readonly waiting: { matches: (message: Message) => boolean; resolve: (message: Message) => void }[] = []
+  private readonly waiting: {
+    matches: (message: Message) => boolean
+    resolve: (message: Message) => void
+  }[] = []
   private readonly framing: Framing
   private taken = new Set<Message>()
   private nextId = 1
 
   constructor({ url, framing = 'json', token, headers = {}, protocols, onMessage }: ConnectOptions) {
     this.framing = framing
-    const authorization: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` }
+    const authorization: Record<string, string> =
+      token === undefined ? {} : { Authorization: `Bearer ${token}` }
     this.socket = new WebSocket(url, {
       protocols: [...(protocols ?? [`lightwire.v1.${framing}`])],
       headers: { ...authorization, ...headers },
@@ -73,7 +77,9 @@ export class TestClient implements AsyncDisposable {
     }
     return new Promise((resolve, reject) => {
       this.waiting.push({ matches, resolve })
-      void this.closed.then(({ code, reason }) => reject(new Error(`closed with ${code} ${reason} while waiting`)))
+      void this.closed.then(({ code, reason }) =>
+        reject(new Error(`closed with ${code} ${reason} while waiting`)),
+      )
     })
   }
 
@@ -103,7 +109,9 @@ export class TestClient implements AsyncDisposable {
 
   /** Received journal events: those that carry a seq. */
   get events(): Message[] {
-    return this.received.filter((message) => typeof message['seq'] === 'number' && message.type !== 'published')
+    return this.received.filter(
+      (message) => typeof message['seq'] === 'number' && message.type !== 'published',
+    )
   }
 
   close(code = 1000): void {

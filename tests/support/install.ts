@@ -1,4 +1,4 @@
-/** `pretest`: brings what tests need beyond npm where it may (root on Debian or Ubuntu), else says what is missing. */
+/** `pretest`: installs what tests need beyond npm (as root, on Debian or Ubuntu), else says what is missing. */
 import { packagesOf, toolNames, tools } from './tools.ts'
 
 const APT_SECONDS_MAX = 600
@@ -42,10 +42,12 @@ function missingPackages(): string[] {
 const mayInstall = process.platform === 'linux' && process.getuid?.() === 0 && Bun.which('apt-get') !== null
 if (missingTools().length > 0 && mayInstall) {
   const packages = missingPackages()
-  console.error(`pretest: installing ${packages.join(' ')}`)
-  // A failed update may still leave lists that are good enough.
-  apt(['update'])
-  apt(['install', '-y', '--no-install-recommends', ...packages])
+  if (packages.length > 0) {
+    console.error(`pretest: installing ${packages.join(' ')}`)
+    // A failed update may still leave lists that are good enough.
+    apt(['update'])
+    apt(['install', '-y', '--no-install-recommends', ...packages])
+  }
 }
 const missing = missingTools()
 if (missing.length > 0) {

@@ -23,7 +23,10 @@ export function plant(patches: readonly Patch[]): Disposable & { root: string } 
     const source = readFileSync(path, 'utf8')
     if (source.split(find).length !== 2) throw new Error(`the fault no longer fits ${file}: ${find}`)
     mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, source.replace(find, () => replace))
+    writeFileSync(
+      path,
+      source.replace(find, () => replace),
+    )
   }
   return { root: folder.path, [Symbol.dispose]: () => folder[Symbol.dispose]() }
 }

@@ -23,7 +23,11 @@ export interface ServerProcess {
 }
 
 /** Starts `server.ts` and resolves when it listens; rejects with its output when it ends before. */
-export async function startProcess({ folder, root = projectRoot, env = {} }: ProcessOptions): Promise<ServerProcess> {
+export async function startProcess({
+  folder,
+  root = projectRoot,
+  env = {},
+}: ProcessOptions): Promise<ServerProcess> {
   const child = Bun.spawn([process.execPath, 'run', join(root, 'server.ts')], {
     cwd: folder,
     env: { ...inherited(), DATA_DIR: folder, PORT: '0', ...env },

@@ -19,7 +19,11 @@ export interface TestServer extends AsyncDisposable {
   readonly folder: string
   tokenFor(scope: string, subject?: string): Promise<string>
   apiAs(token: string | undefined): Api
-  connect(options?: { framing?: Framing; token?: string | null; headers?: Record<string, string> }): Promise<TestClient>
+  connect(options?: {
+    framing?: Framing
+    token?: string | null
+    headers?: Record<string, string>
+  }): Promise<TestClient>
 }
 
 /** A folder that is removed on disposal. */
@@ -53,7 +57,12 @@ export async function startTestServer(
     api: createApi(() => server.url, token),
     apiAs: (other) => createApi(() => server.url, other),
     async connect({ framing = 'json', token: own = token, headers = {} } = {}) {
-      const client = new TestClient({ url: socketUrl, framing, headers, ...(own === null ? {} : { token: own }) })
+      const client = new TestClient({
+        url: socketUrl,
+        framing,
+        headers,
+        ...(own === null ? {} : { token: own }),
+      })
       clients.push(client)
       await client.opened
       return client

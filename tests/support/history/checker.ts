@@ -4,7 +4,13 @@ import { catalogue, channels, isEventType, type Channel } from '../../../lib/pro
 import { parseCursor, type Positions } from '../../../lib/protocol/cursor.ts'
 import type { Message } from '../client.ts'
 import { Rebuilt } from './rebuild.ts'
-import { isJournalEvent, type Acknowledged, type History, type JournalEvent, type SubscriberRecord } from './record.ts'
+import {
+  isJournalEvent,
+  type Acknowledged,
+  type History,
+  type JournalEvent,
+  type SubscriberRecord,
+} from './record.ts'
 
 /** Reported at most; the first is what matters. */
 const VIOLATIONS_MAX = 50
@@ -34,7 +40,8 @@ function checkJournal({ journal }: History): string[] {
       if (event.seq !== last + 1) wrong.push(`journal: ${channel} goes from ${last} to ${event.seq}`)
       last = event.seq
       const kind = isEventType(event.type) ? catalogue[event.type] : undefined
-      if (!kind || kind.channel !== channel) wrong.push(`journal: ${event.type} does not belong to ${channel}`)
+      if (!kind || kind.channel !== channel)
+        wrong.push(`journal: ${event.type} does not belong to ${channel}`)
       const { type, timestamp: _, channel: __, seq: ___, ...data } = event
       if (kind && !isDeepStrictEqual(kind.data.parse(data), data)) {
         wrong.push(`journal: ${channel}/${event.seq} does not fit its schema`)
@@ -62,7 +69,8 @@ function checkAcknowledged({ journal }: History, { what, events, cursor }: Ackno
   return events.flatMap((expected) => {
     const { channel } = catalogue[expected.type as keyof typeof catalogue]
     const matching = (journal.get(channel) ?? []).filter((event) => carries(event, expected))
-    if (matching.length === 0) return [`lost: ${what} was acknowledged, but no ${expected.type} is in the journal`]
+    if (matching.length === 0)
+      return [`lost: ${what} was acknowledged, but no ${expected.type} is in the journal`]
     const upto = positions[channel] ?? -1
     if (matching.some(({ seq }) => seq <= upto)) return []
     return [`${what}: its cursor ends at ${channel}=${upto}, its event is ${matching[0]?.seq}`]
@@ -87,7 +95,8 @@ function checkSubscriber({ journal }: History, { name, segments }: SubscriberRec
       const status = recovery[channel]?.status
       const asked = since === undefined ? undefined : parseCursor(since).positions[channel]
       if (asked !== undefined && status !== 'recovered') wrong.push(`${at}: ${channel} was told ${status}`)
-      if (status === 'recovered' && asked !== start) wrong.push(`${at}: ${channel} asked ${asked}, begins at ${start}`)
+      if (status === 'recovered' && asked !== start)
+        wrong.push(`${at}: ${channel} asked ${asked}, begins at ${start}`)
       positions[channel] = start
     }
     for (const message of received) wrong.push(...step(message, positions, journal, at))
@@ -103,7 +112,9 @@ function step(message: Message, positions: Positions, journal: History['journal'
   if (message.type === 'pong') {
     const claimed = parseCursor(String(message['cursor'])).positions
     return (Object.entries(claimed) as [Channel, number][]).flatMap(([channel, seq]) =>
-      seq === positions[channel] ? [] : [`${at}: a pong says ${channel}=${seq}, received was ${positions[channel]}`],
+      seq === positions[channel]
+        ? []
+        : [`${at}: a pong says ${channel}=${seq}, received was ${positions[channel]}`],
     )
   }
   if (!isJournalEvent(message)) return []
@@ -127,8 +138,10 @@ function checkReads({ reads, journal }: History): string[] {
   for (const { kind, rows, total, cursor } of reads.toSorted((a, b) => sum(a.cursor) - sum(b.cursor))) {
     advance(rebuilt, applied, parseCursor(cursor).positions, journal)
     const expected = kind === 'jobs' ? rebuilt.jobs : rebuilt.sessions
-    if (total !== expected.size) wrong.push(`read of ${total} ${kind} at ${cursor}: the events make ${expected.size}`)
-    for (const row of rows) wrong.push(...compare(kind, row, expected.get(row['id'] as never), `read at ${cursor}`))
+    if (total !== expected.size)
+      wrong.push(`read of ${total} ${kind} at ${cursor}: the events make ${expected.size}`)
+    for (const row of rows)
+      wrong.push(...compare(kind, row, expected.get(row['id'] as never), `read at ${cursor}`))
   }
   return wrong
 }
@@ -151,7 +164,8 @@ function checkDatabase({ journal, database }: History): string[] {
   for (const kind of ['jobs', 'sessions'] as const) {
     const expected = rebuilt[kind] as ReadonlyMap<unknown, object>
     const rows = database[kind]
-    if (rows.length !== expected.size) wrong.push(`database: ${rows.length} ${kind}, the events make ${expected.size}`)
+    if (rows.length !== expected.size)
+      wrong.push(`database: ${rows.length} ${kind}, the events make ${expected.size}`)
     for (const row of rows) wrong.push(...compare(kind, row, expected.get(row['id']), 'database'))
   }
   if (database.photos.length !== rebuilt.photos.size) {
@@ -177,7 +191,9 @@ function checkDerived(rebuilt: Rebuilt): string[] {
     wrong.push(`queue_status ${JSON.stringify(queue)} is not ${JSON.stringify(rebuilt.counts())}`)
   }
   if (approval && approval['queue_count'] !== rebuilt.awaitingApproval()) {
-    wrong.push(`approval_queue_updated says ${String(approval['queue_count'])}, not ${rebuilt.awaitingApproval()}`)
+    wrong.push(
+      `approval_queue_updated says ${String(approval['queue_count'])}, not ${rebuilt.awaitingApproval()}`,
+    )
   }
   return wrong
 }
@@ -187,6 +203,8 @@ function compare(kind: string, row: Row, expected: object | undefined, where: st
   return Object.entries(expected).flatMap(([name, value]) =>
     isDeepStrictEqual(row[name], value)
       ? []
-      : [`${where}: ${kind} ${String(row['id'])} has ${name} ${JSON.stringify(row[name])}, events say ${JSON.stringify(value)}`],
+      : [
+          `${where}: ${kind} ${String(row['id'])} has ${name} ${JSON.stringify(row[name])}, events say ${JSON.stringify(value)}`,
+        ],
   )
 }

@@ -41,7 +41,11 @@ export class Rebuilt {
       case 'job_created':
         return this.created(event)
       case 'job_started':
-        this.move(job, { status: 'processing', worker: event['worker'], attempts: event['attempt'] }, 'processing')
+        this.move(
+          job,
+          { status: 'processing', worker: event['worker'], attempts: event['attempt'] },
+          'processing',
+        )
         return
       case 'job_progress':
         this.move(job, { stage: event['stage'], progress: event['progress'], message: event['message'] })
@@ -81,7 +85,8 @@ export class Rebuilt {
   /** Jobs by status, as `queue_status` counts them. */
   counts(): Record<string, number> {
     const counts = { pending: 0, processing: 0, completed: 0, failed: 0 }
-    for (const { status } of this.jobs.values()) if (status in counts) counts[status as keyof typeof counts] += 1
+    for (const { status } of this.jobs.values())
+      if (status in counts) counts[status as keyof typeof counts] += 1
     return { ...counts, total: counts.pending + counts.processing + counts.completed + counts.failed }
   }
 
@@ -92,7 +97,15 @@ export class Rebuilt {
   private created(event: JournalEvent): void {
     const id = String(event['job_id'])
     const { photo_id, session_id, priority } = event
-    const fresh = { status: 'pending', stage: '', progress: 0, message: '', worker: '', attempts: 0, result: {} }
+    const fresh = {
+      status: 'pending',
+      stage: '',
+      progress: 0,
+      message: '',
+      worker: '',
+      attempts: 0,
+      result: {},
+    }
     this.jobs.set(id, { id, photo_id, session_id, priority, ...fresh })
     this.before.set(id, this.jobPhotos.get(photo_id))
     this.jobPhotos.set(photo_id, 'queued')
@@ -115,7 +128,8 @@ export class Rebuilt {
   private session(event: JournalEvent): void {
     const { session_id: id, session_name: name } = event
     const known = this.sessions.get(id)
-    if (!known && event.type !== 'session_created') throw new Error('an event about a session that no event created')
+    if (!known && event.type !== 'session_created')
+      throw new Error('an event about a session that no event created')
     this.sessions.set(id, {
       id,
       name,

@@ -70,5 +70,9 @@ export function emptyHistory(): History {
 }
 
 export function isJournalEvent(message: Message): message is JournalEvent {
-  return typeof message['seq'] === 'number' && typeof message['channel'] === 'string' && message.type !== 'published'
+  return (
+    typeof message['seq'] === 'number' &&
+    typeof message['channel'] === 'string' &&
+    message.type !== 'published'
+  )
 }

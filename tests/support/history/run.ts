@@ -14,13 +14,18 @@ import { emptyHistory, type History, type JournalEvent } from './record.ts'
 import { Subscriber } from './subscribers.ts'
 import { runWriter } from './writers.ts'
 
+/** The kill comes at a random moment within this after the round's last awaited answer. */
+const KILL_DELAY_MS = 20
+
 export interface RunOptions {
   readonly seed: number
   /** Lives of the server; every one but the last ends by SIGKILL. */
   readonly rounds: number
   readonly writers: number
   readonly subscribers: number
-  /** A round lasts a random time up to this. */
+  /** Acknowledged writes of an average round: a slow machine takes longer and sees as much. */
+  readonly acknowledgedPerRound: number
+  /** A round ends after this in any case. */
   readonly roundMsMax: number
   /** Where server.ts lies; a copy with a planted fault, say. */
   readonly root?: string
@@ -51,7 +56,11 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
   const gate = new Gate()
   const start = async () => {
     const { root, env } = options
-    const process = await startProcess({ folder: folder.path, ...(root ? { root } : {}), ...(env ? { env } : {}) })
+    const process = await startProcess({
+      folder: folder.path,
+      ...(root ? { root } : {}),
+      ...(env ? { env } : {}),
+    })
     gate.open(process.url)
     return process
   }
@@ -66,7 +75,8 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
 
   let kills = 0
   for (let round = 1; round <= options.rounds && !options.isOver?.(); round += 1) {
-    await new Promise((resolve) => setTimeout(resolve, random.int(20, options.roundMsMax)))
+    await enoughDone(history, random.int(5, options.acknowledgedPerRound * 2), options.roundMsMax)
+    await new Promise((resolve) => setTimeout(resolve, random.int(0, KILL_DELAY_MS)))
     if (round === options.rounds) break
     gate.shut()
     await server.kill()
@@ -79,9 +89,26 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
   history.database = await readDatabase(server.url, token)
   gate.stop()
   const code = await server.kill('SIGTERM')
-  if (code !== 0) history.unexpected.push(`the server exited with ${code}: ${server.output.slice(-5).join('\n')}`)
+  if (code !== 0)
+    history.unexpected.push(`the server exited with ${code}: ${server.output.slice(-5).join('\n')}`)
   history.journal = readJournal(folder.path)
-  return { violations: checkHistory(history), ...count(history), seed: options.seed, kills, operations, proxyFaults: proxy.faults }
+  return {
+    violations: checkHistory(history),
+    ...count(history),
+    seed: options.seed,
+    kills,
+    operations,
+    proxyFaults: proxy.faults,
+  }
+}
+
+/** Resolves when so many more writes were acknowledged; a server that refuses them all gets no more time than this. */
+async function enoughDone({ acknowledged }: History, more: number, msMax: number): Promise<void> {
+  const target = acknowledged.length + more
+  const deadline = performance.now() + msMax
+  while (acknowledged.length < target && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
 }
 
 function startSubscribers(
@@ -120,7 +147,7 @@ async function readDatabase(url: string, token: string): Promise<History['databa
   const api = createApi(() => url, token)
   const all = async (kind: 'jobs' | 'sessions' | 'photos') => {
     const rows: Record<string, unknown>[] = []
-    for (let total = 1; rows.length < total; ) {
+    for (let total = 1; rows.length < total;) {
       const { body } = await api<{ total: number } & Record<string, never[]>>(
         'GET',
         `/api/${kind}?limit=500&offset=${rows.length}`,

@@ -75,7 +75,8 @@ export class Subscriber {
       segment.current.received.push(message)
       this.follow(message)
     }
-    const since = this.epoch === undefined ? undefined : formatCursor({ epoch: this.epoch, positions: this.positions })
+    const since =
+      this.epoch === undefined ? undefined : formatCursor({ epoch: this.epoch, positions: this.positions })
     const client = new TestClient({
       url: `ws://127.0.0.1:${port}/ws`,
       framing,
@@ -99,7 +100,10 @@ export class Subscriber {
       // Some come and go by themselves, the way laptops do.
       while (await this.pongOf(client, PONG_DEADLINE_MS)) {
         if (!this.direct && random.chance(0.05)) break
-        await Promise.race([client.closed, new Promise((resolve) => setTimeout(resolve, random.int(20, 200)))])
+        await Promise.race([
+          client.closed,
+          new Promise((resolve) => setTimeout(resolve, random.int(20, 200))),
+        ])
         if (this.over) break
       }
     } finally {

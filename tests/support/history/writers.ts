@@ -49,7 +49,11 @@ export async function runWriter(options: WriterOptions): Promise<number> {
   const { gate, random, isOver } = options
   let url = ''
   const state: WriterState = { sessions: [], idle: [], pending: [], claims: [], serial: 0 }
-  const operations = createOperations(options, createApi(() => url, options.token), state)
+  const operations = createOperations(
+    options,
+    createApi(() => url, options.token),
+    state,
+  )
   let done = 0
   while (!isOver()) {
     const up = await gate.whenUp()
@@ -68,8 +72,16 @@ export async function runWriter(options: WriterOptions): Promise<number> {
   return done
 }
 
-function createOperations({ name, random, history }: WriterOptions, api: Api, state: WriterState): Operation[] {
-  const accept = <T>(what: string, answer: Answer<T>, events: (body: T) => Acknowledged['events']): T | undefined => {
+function createOperations(
+  { name, random, history }: WriterOptions,
+  api: Api,
+  state: WriterState,
+): Operation[] {
+  const accept = <T>(
+    what: string,
+    answer: Answer<T>,
+    events: (body: T) => Acknowledged['events'],
+  ): T | undefined => {
     const { status, body, cursor } = answer
     if (status >= 200 && status < 300) {
       if (cursor === null) history.unexpected.push(`${what}: no cursor`)
@@ -103,11 +115,9 @@ function createOperations({ name, random, history }: WriterOptions, api: Api, st
       file_path: `/shoots/${name}/${state.serial++}.jpg`,
       file_size: random.int(1, 6_000_000_000),
     }))
-    const answer = await api<{ photos: { id: number; file_path: string; file_name: string; imported_at: string }[] }>(
-      'POST',
-      '/api/photos',
-      inputs,
-    )
+    const answer = await api<{
+      photos: { id: number; file_path: string; file_name: string; imported_at: string }[]
+    }>('POST', '/api/photos', inputs)
     const made = accept(`${inputs.length} photos of session ${session}`, answer, ({ photos }) =>
       photos.map(({ id, file_path, file_name, imported_at }) => ({
         type: 'photo_imported',
@@ -123,7 +133,11 @@ function createOperations({ name, random, history }: WriterOptions, api: Api, st
 
   const createJob = async (photo: number) => {
     const priority = random.int(1, 9)
-    const answer = await api<Job>('POST', '/api/jobs', { photo_id: photo, priority, config: { n: state.serial++ } })
+    const answer = await api<Job>('POST', '/api/jobs', {
+      photo_id: photo,
+      priority,
+      config: { n: state.serial++ },
+    })
     const made = accept(`job on photo ${photo}`, answer, ({ id, session_id, created_at }) => [
       { type: 'job_created', job_id: id, photo_id: photo, session_id, priority, timestamp: created_at },
     ])
@@ -131,7 +145,10 @@ function createOperations({ name, random, history }: WriterOptions, api: Api, st
   }
 
   const claim = async () => {
-    const answer = await api<{ job: Job | null }>('POST', '/api/jobs/claim', { worker: name, lease_seconds: 600 })
+    const answer = await api<{ job: Job | null }>('POST', '/api/jobs/claim', {
+      worker: name,
+      lease_seconds: 600,
+    })
     const made = accept('claim', answer, ({ job }) =>
       job === null ? [] : [{ type: 'job_started', job_id: job.id, worker: name, attempt: job.attempts }],
     )
@@ -139,13 +156,20 @@ function createOperations({ name, random, history }: WriterOptions, api: Api, st
   }
 
   const progress = async ({ id, attempt }: Claim) => {
-    const report = { stage: random.pick(['decode', 'denoise', 'tone']), progress: random.int(0, 99), message: `m${state.serial++}` }
+    const report = {
+      stage: random.pick(['decode', 'denoise', 'tone']),
+      progress: random.int(0, 99),
+      message: `m${state.serial++}`,
+    }
     const answer = await api<Job>('POST', `/api/jobs/${id}/progress`, { ...report, attempt })
     accept(`progress of job ${id}`, answer, () => [{ type: 'job_progress', job_id: id, ...report }])
   }
 
   const finish = async ({ id, attempt }: Claim) => {
-    state.claims.splice(state.claims.findIndex((claimed) => claimed.id === id), 1)
+    state.claims.splice(
+      state.claims.findIndex((claimed) => claimed.id === id),
+      1,
+    )
     const how = random.pick(['complete', 'complete', 'fail', 'retry'] as const)
     if (how === 'complete') {
       const result = { output: `/out/${id}.jpg`, n: state.serial++ }
@@ -154,7 +178,11 @@ function createOperations({ name, random, history }: WriterOptions, api: Api, st
       return
     }
     const error_message = `e${state.serial++}`
-    const answer = await api<Job>('POST', `/api/jobs/${id}/fail`, { error_message, attempt, retry: how === 'retry' })
+    const answer = await api<Job>('POST', `/api/jobs/${id}/fail`, {
+      error_message,
+      attempt,
+      retry: how === 'retry',
+    })
     accept(`failure of job ${id}`, answer, () => [
       how === 'retry'
         ? { type: 'job_requeued', job_id: id, reason: 'retry', attempt }
@@ -180,7 +208,8 @@ function createOperations({ name, random, history }: WriterOptions, api: Api, st
   }
 
   const read = async (kind: ReadRecord['kind']) => {
-    const path = kind === 'jobs' ? '/api/jobs?limit=100&sort=-created_at' : '/api/sessions?limit=100&sort=-updated_at'
+    const path =
+      kind === 'jobs' ? '/api/jobs?limit=100&sort=-created_at' : '/api/sessions?limit=100&sort=-updated_at'
     const { status, body, cursor } = await api<{ total: number } & Record<string, never[]>>('GET', path)
     if (status !== 200 || cursor === null) return void history.unexpected.push(`read of ${kind}: ${status}`)
     history.reads.push({ kind, rows: body[kind] ?? [], total: body.total, cursor })
@@ -208,7 +237,10 @@ function createOperations({ name, random, history }: WriterOptions, api: Api, st
     report,
     withAny(state.claims, finish),
     withAny(state.claims, finish),
-    () => (state.pending.length > 0 && random.chance(0.3) ? cancel(random.int(0, state.pending.length - 1)) : undefined),
+    () =>
+      state.pending.length > 0 && random.chance(0.3)
+        ? cancel(random.int(0, state.pending.length - 1))
+        : undefined,
     withAny(state.pending, ({ id }) => reprioritise(id)),
     () => (random.chance(0.5) ? read('jobs') : read('sessions')),
   ]
