@@ -84,12 +84,17 @@ export async function startServer(
     log.error({ err: error }, 'something failed that should not')
   }
 
-  const onRefusal = (code: RefusalCode) => metrics.refusals.inc({ code })
-
   // Who may.
   const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
   const tokens = createTokens({ key, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, now })
-  const anyone = config.AUTH === 'off' ? everyone : undefined
+  const shared = {
+    now,
+    monotonicMs,
+    anyone: config.AUTH === 'off' ? everyone : undefined,
+    verify: tokens.verify,
+    onRefusal: (code: RefusalCode) => metrics.refusals.inc({ code }),
+    onBug: report,
+  }
 
   // What is true.
   const database = parts.use(
@@ -135,24 +140,21 @@ export async function startServer(
     },
   })
   const dispatch = createDispatch({
-    now,
+    ...shared,
     handlers,
-    verify: tokens.verify,
     judge: (cursor, channel) =>
       lineage.judge(cursor, channel, { heads: journal.heads(), trimmed: journal.trimmed() }),
     channelOf,
     publish: ({ subject }, event, command) =>
       publishDurably(writer.write, parsePublication(event, { command, subject })),
-    onRefusal,
   })
   const hub = createHub({
+    ...shared,
     epoch: lineage.epoch,
     journal,
     startHeads: lineage.state.heads,
     publisher: { publish: (topic, frame) => server.publish(topic, frame) },
     dispatch,
-    now,
-    monotonicMs,
     heartbeatMs: config.HEARTBEAT,
     authDeadlineMs: config.AUTH_DEADLINE,
     frameBytesMax: config.MAX_FRAME_BYTES,
@@ -167,8 +169,6 @@ export async function startServer(
     },
     metrics,
     onMovedAside: () => metrics.movedAside.inc(),
-    onRefusal,
-    onBug: report,
     onReadError: report,
     onEnd: ({ id }, code, reason) => {
       metrics.closes.inc({ code: String(code) })
@@ -184,12 +184,10 @@ export async function startServer(
     return origins
   }
   const websocket = createWebSocketTransport({
+    ...shared,
     origins: originsNow,
     hub: () => hub,
-    anyone,
-    verify: tokens.verify,
     frameBytesMax: config.MAX_FRAME_BYTES,
-    onBug: report,
   })
   const started = monotonicMs()
   const routes = allRoutes({
@@ -212,10 +210,9 @@ export async function startServer(
     },
   })
   const app = createApp(routes, {
+    ...shared,
     epoch: lineage.epoch,
     origins: originsNow,
-    anyone,
-    verify: tokens.verify,
     snapshot: journal.snapshot,
     durable: writer.durable,
     durableHeads: journal.durableHeads,
@@ -229,8 +226,6 @@ export async function startServer(
       },
       allows: (request) => mayReadMetrics(request, server.requestIP(request)?.address, config.METRICS_TOKEN),
     },
-    onRefusal,
-    onBug: report,
     onAnswer: (method, route, status) => metrics.requests.inc({ method, route, status: String(status) }),
   })
   const server = Bun.serve<SocketData>({
@@ -240,13 +235,13 @@ export async function startServer(
     maxRequestBodySize: config.MAX_BODY_BYTES + 65_536,
     websocket: websocket.handler,
     fetch: createFetch({
+      ...shared,
       app,
       upgrade: websocket.upgrade,
       requireHost: (host) => originsNow().requireHost(host),
-      onRefusal,
-      onBug: report,
     }),
   })
+  parts.defer(() => server.stop(true))
   const port = server.port ?? config.PORT
   origins = createOrigins({
     port,
@@ -260,7 +255,6 @@ export async function startServer(
   const chore = (ms: number, task: () => Promise<unknown>) =>
     every(ms, () => whenWritable(task, ({ code }) => log.warn({ code }, 'put off a chore')))
   const retention = { journal, writer, now, events: config.RETENTION_EVENTS, days: config.RETENTION_DAYS }
-  parts.defer(() => server.stop(true))
   parts.defer(() => writer.stop())
   parts.defer(() => relay.stop())
   every(SECOND_MS, () => hub.checkLiveness())

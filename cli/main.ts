@@ -3,7 +3,9 @@ import { WeakSetup } from '../lib/access/keys.ts'
 import { ConfigError, describeConfig, loadConfig } from '../lib/config.ts'
 import { FolderInUse } from '../lib/store/sqlite.ts'
 import type { startServer } from '../server.ts'
+import { DemoFailure } from './demo-api.ts'
 import { runDemo } from './demo.ts'
+import { UsageError } from './options.ts'
 import { serve } from './serve.ts'
 import { issueToken } from './token.ts'
 
@@ -11,12 +13,7 @@ const USAGE = `usage: bun run server.ts [command]
   (none)   serve
   token    --scope "events:read api:read" --subject NAME --expires 1h: prints a token signed with this set-up's key
   check    prints the settings in force, secrets masked
-  demo     [--photos DIR] [--url URL --token TOKEN]: plays a shoot over the public API`
-
-/** A wrong word on the command line; the message says what is right. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
+  demo     [--photos DIR] [--url URL --token TOKEN] [--workers N]: plays a shoot over the public API`
 
 /** Runs one command; an expected no is one line on stderr and exit 1. */
 export async function runCommand(words: readonly string[], start: typeof startServer): Promise<void> {
@@ -35,7 +32,9 @@ export async function runCommand(words: readonly string[], start: typeof startSe
         throw new UsageError(USAGE)
     }
   } catch (error) {
-    const expected = [ConfigError, WeakSetup, FolderInUse, UsageError].some((kind) => error instanceof kind)
+    const expected = [ConfigError, WeakSetup, FolderInUse, UsageError, DemoFailure].some(
+      (kind) => error instanceof kind,
+    )
     const code = (error as { code?: string } | null)?.code
     if (!expected && code !== 'EADDRINUSE') throw error
     console.error(`lightwire: ${error instanceof Error ? error.message : String(error)}`)

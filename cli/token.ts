@@ -8,7 +8,11 @@ import { readOptions } from './options.ts'
 const YEAR_MS = 365 * 86_400_000
 
 export async function issueToken(config: Config, words: readonly string[]): Promise<string> {
-  const { scope = FULL_SCOPE, subject = 'cli', expires = '1h' } = readOptions(words, ['scope', 'subject', 'expires'])
+  const {
+    scope = FULL_SCOPE,
+    subject = 'cli',
+    expires = '1h',
+  } = readOptions(words, ['scope', 'subject', 'expires'])
   const unknown = unknownScope(scope)
   if (unknown !== undefined) throw new ConfigError(`--scope: there is no scope "${unknown}"`)
   const lifetime = durationSchema.safeParse(expires)

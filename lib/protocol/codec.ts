@@ -104,11 +104,14 @@ function prefixed(kind: 0 | 1, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   return frame
 }
 
-/** msgpackr writes integers above 2^32 − 1 as floats; other libraries would then read another type than from JSON. */
+/**
+ * msgpackr writes integers above 2^32 − 1 as floats; other libraries would then read another type than from JSON.
+ * From 2^64 on MessagePack has no integers; there a float is all it can say.
+ */
 function widenIntegers(value: unknown): unknown {
   if (typeof value === 'number') {
-    const wide = Number.isSafeInteger(value) && (value > INT_MAX_32 || value < -(2 ** 31))
-    return wide ? BigInt(value) : value
+    const wide = Number.isInteger(value) && (value > INT_MAX_32 || value < -(2 ** 31))
+    return wide && value >= -(2 ** 63) && value < 2 ** 64 ? BigInt(value) : value
   }
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(widenIntegers)

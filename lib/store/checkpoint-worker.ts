@@ -3,11 +3,9 @@ import { Database } from 'bun:sqlite'
 
 declare const self: Worker
 
-let file: Database | undefined
-
 self.onmessage = ({ data: path }: MessageEvent<string>) => {
   try {
-    file ??= new Database(path)
+    using file = new Database(path)
     const row = file
       .query<{ busy: number; log: number; checkpointed: number }, []>('PRAGMA wal_checkpoint(PASSIVE)')
       .get()

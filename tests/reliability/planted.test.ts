@@ -135,7 +135,7 @@ const faults: readonly Planted[] = [
           'if (database.transactionStands()) await sql`savepoint one_write`.execute(queries)\n    try {\n      const value = await waiting.run(writeInto(queries, group.now, own, touched))\n      await sql`release savepoint one_write`.execute(queries).catch(() => undefined)',
       },
     ],
-    found: /database|queue_status|approval_queue_updated/,
+    found: /^(database|journal|queue_status|approval_queue_updated)|events say/,
     rounds: 2,
   },
 ]
