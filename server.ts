@@ -142,6 +142,7 @@ export async function startServer(
   const dispatch = createDispatch({
     ...shared,
     handlers,
+    flush: relay.flush,
     judge: (cursor, channel) =>
       lineage.judge(cursor, channel, { heads: journal.heads(), trimmed: journal.trimmed() }),
     channelOf,

@@ -28,6 +28,8 @@ export interface DispatchServices {
   readonly now: () => Date
   readonly handlers: Handlers
   readonly verify: (token: string) => Promise<Principal>
+  /** Hands out what waits for company, so that the head is behind everything acknowledged. */
+  readonly flush: () => void
   /** What becomes of a channel of a cursor now. */
   readonly judge: (cursor: Cursor, channel: Channel) => messages.Recovery
   /** The channel of an event type. @throws {Refusal} `unknown_type` */
@@ -88,6 +90,7 @@ export function createDispatch(services: DispatchServices): Dispatch {
     for (const channel of wanted) requireChannel(principal, 'read', channel)
     const since = body.since === undefined ? undefined : parseCursor(body.since)
     const recovery: Record<string, messages.Recovery> = {}
+    services.flush()
     for (const channel of wanted) {
       const outcome: messages.Recovery = since ? services.judge(since, channel) : { status: 'live' }
       recovery[channel] = outcome

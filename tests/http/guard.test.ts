@@ -1,0 +1,266 @@
+/** What stands before every route: rights, bodies, origins, methods, problems, and the cursor of each answer. */
+import { expect, test } from 'bun:test'
+import { request as rawRequest } from 'node:http'
+import { parseScope } from '../../lib/access/rights.ts'
+import { channels } from '../../lib/protocol/events.ts'
+import { allRoutes } from '../../lib/http/routes.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
+
+/** The declared routes; their services are never called here. */
+export const declared = allRoutes({
+  pendingJobs: { wait: () => Promise.resolve() },
+  monotonicMs: () => 0,
+  system: {
+    probeDatabase: () => Promise.resolve(),
+    writerWorks: () => true,
+    isReady: () => true,
+    version: '',
+    nodeId: '',
+    uptimeMs: () => 0,
+    limits: {},
+    features: [],
+  },
+})
+
+const send = (server: TestServer, path: string, init: RequestInit = {}) =>
+  fetch(`${server.url}${path}`, {
+    ...init,
+    headers: { Authorization: `Bearer ${server.token}`, 'Content-Type': 'application/json', ...init.headers },
+  })
+
+test('each route asks for exactly the scope it declares', async () => {
+  await using server = await startTestServer()
+  const scopes = ['', 'api:read', 'api:write', 'admin', 'events:read', 'events:publish']
+  const wrong: string[] = []
+
+  for (const { method, path, right } of declared) {
+    const url = path.replace('{id}', path.includes('jobs') ? 'f'.repeat(32) : '1')
+    for (const scope of scopes) {
+      const rights = parseScope(scope)
+      const granted = right === 'open' || rights[right]
+      const { status } = await server.apiAs(await server.tokenFor(scope))(
+        method.toUpperCase(),
+        url,
+        method === 'get' ? undefined : {},
+      )
+      if ((status === 403) === granted) wrong.push(`${method} ${path} with "${scope}": ${status}`)
+    }
+    const { status } = await server.apiAs(undefined)(
+      method.toUpperCase(),
+      url,
+      method === 'get' ? undefined : {},
+    )
+    if ((status === 401) === (right === 'open')) wrong.push(`${method} ${path} without a token: ${status}`)
+  }
+
+  expect(wrong).toEqual([])
+  expect(declared.length).toBeGreaterThan(18)
+})
+
+test('each answer but health and ready carries a cursor that names all channels', async () => {
+  await using server = await startTestServer()
+  const missing: string[] = []
+
+  for (const { method, path } of declared) {
+    const { cursor } = await server.api(
+      method.toUpperCase(),
+      path.replace('{id}', 'none'),
+      method === 'get' ? undefined : {},
+    )
+    const named = channels.every((channel) => cursor?.includes(`${channel}=`))
+    if (named === /health|ready/.test(path)) missing.push(`${method} ${path}: ${String(cursor)}`)
+  }
+
+  expect(missing).toEqual([])
+})
+
+test('a refusal is problem+json with every fault named by its path', async () => {
+  await using server = await startTestServer()
+
+  const response = await send(server, '/api/photos', {
+    method: 'POST',
+    body: JSON.stringify([{ file_path: '' }, { file_path: '/a', file_size: -1 }, { file_path: 5 }]),
+  })
+  const query = await send(server, '/api/jobs?limit=0&colour=red')
+
+  expect(response.status).toBe(400)
+  expect(response.headers.get('content-type')).toBe('application/problem+json')
+  expect(await query.json()).toMatchObject({
+    status: 400,
+    code: 'invalid_message',
+    errors: [{ path: 'limit' }, { path: 'colour' }],
+  })
+  const problem = (await response.json()) as { detail: string; error: string; errors: unknown[] }
+  expect(problem).toMatchObject({
+    type: 'about:blank',
+    title: 'Bad Request',
+    status: 400,
+    code: 'invalid_message',
+  })
+  expect(problem.error).toBe(problem.detail)
+})
+
+const deep = `{"name":"a","import_folder":${'['.repeat(40)}${']'.repeat(40)}}`
+
+test.each([
+  ['no JSON', '{"name"', {}, 400, 'invalid_message'],
+  ['JSON nested 40 deep', deep, {}, 400, 'invalid_message'],
+  ['a body that is no object', '5', {}, 400, 'invalid_message'],
+  ['an empty body', '', {}, 400, 'invalid_message'],
+  ['bytes that are not UTF-8', new Uint8Array([0x22, 0xc3, 0x28, 0x22]), {}, 400, 'invalid_message'],
+  ['a lone surrogate', '{"name":"\\ud800","import_folder":"/x"}', {}, 400, 'invalid_message'],
+  ['U+0000 in a name', '{"name":"a\\u0000","import_folder":"/x"}', {}, 400, 'invalid_message'],
+  [
+    'a form',
+    'name=a',
+    { 'Content-Type': 'application/x-www-form-urlencoded' },
+    415,
+    'unsupported_media_type',
+  ],
+  [
+    'plain text, which a page may send anywhere',
+    '{}',
+    { 'Content-Type': 'text/plain' },
+    415,
+    'unsupported_media_type',
+  ],
+  ['a body over 1 MiB', `{"name":"${'x'.repeat(1_048_577)}"}`, {}, 413, 'too_large'],
+  [
+    'a name over 200 characters',
+    JSON.stringify({ name: 'x'.repeat(201), import_folder: '/' }),
+    {},
+    400,
+    'invalid_message',
+  ],
+] as const)('%s is refused', async (_, body, headers, status, code) => {
+  await using server = await startTestServer()
+
+  const response = await send(server, '/api/sessions', { method: 'POST', body, headers })
+
+  expect(response.status).toBe(status)
+  expect(await response.json()).toMatchObject({ code, status })
+})
+
+test('a prototype key in a body is data that nobody takes', async () => {
+  await using server = await startTestServer()
+
+  const body = '{"name":"a","import_folder":"/x","__proto__":{"admin":true},"constructor":1}'
+  const response = await send(server, '/api/sessions', { method: 'POST', body })
+
+  expect(response.status).toBe(201)
+  expect(({} as Record<string, unknown>)['admin']).toBeUndefined()
+})
+
+test('an address that is not there is 404, a method it does not take 405 with Allow', async () => {
+  await using server = await startTestServer()
+
+  const nowhere = await send(server, '/api/cats')
+  const root = await send(server, '/')
+  const put = await send(server, '/api/sessions/1', { method: 'PUT', body: '{}' })
+
+  expect([nowhere.status, root.status, put.status]).toEqual([404, 404, 405])
+  expect(put.headers.get('allow')).toBe('GET, PATCH, DELETE')
+})
+
+test.each([
+  ['http://evil.example', 403],
+  ['null', 403],
+  ['http://127.0.0.1', 403],
+  ['https://friend.example', 201],
+  ['https://friend.example.evil.example', 403],
+  ['own', 201],
+] as const)('a change from a page of %s gets %p, and a socket likewise', async (origin, status) => {
+  await using server = await startTestServer({ ALLOWED_ORIGINS: ['https://friend.example'] })
+  const Origin = origin === 'own' ? server.url : origin
+  const body = JSON.stringify({ name: 'a', import_folder: '/x' })
+
+  const response = await send(server, '/api/sessions', { method: 'POST', body, headers: { Origin } })
+  const read = await send(server, '/api/sessions', { headers: { Origin } })
+  const socket = await fetch(`${server.url}/ws`, {
+    headers: {
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+      Origin,
+    },
+  })
+
+  expect(response.status).toBe(status)
+  expect(socket.status).toBe(status === 201 ? 101 : 403)
+  expect(read.headers.get('access-control-allow-origin')).toBe(status === 201 ? Origin : null)
+  expect(read.headers.get('access-control-expose-headers')).toContain('Lightwire-Cursor')
+})
+
+test.each([
+  ['evil.example', 403],
+  ['127.0.0.1.evil.example', 403],
+  ['a?b#c', 403],
+  ['localhost', 200],
+  ['LOCALHOST:5100', 200],
+  ['[::1]:5100', 200],
+  ['10.0.0.7', 200],
+  ['lightwire.example', 200],
+])('Host: %s gets %p', async (host, status) => {
+  await using server = await startTestServer({ PUBLIC_URL: 'https://lightwire.example' })
+  const { port } = new URL(server.url)
+
+  const answered = await new Promise<number>((resolve, reject) => {
+    const request = rawRequest(
+      { port, host: '127.0.0.1', path: '/api/system/health', headers: { host } },
+      (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      },
+    )
+    request.on('error', reject)
+    request.end()
+  })
+
+  expect(answered).toBe(status)
+})
+
+test('health, ready and info say what they are', async () => {
+  await using server = await startTestServer()
+
+  const health = await server.api('GET', '/api/system/health')
+  const ready = await server.api('GET', '/api/system/ready')
+  const info = await server.api('GET', '/api/system/info')
+
+  expect(health.body).toEqual({ status: 'healthy', checks: { database: 'ok', writer: 'ok' } } as never)
+  expect(ready.body).toEqual({ ready: true } as never)
+  expect(info.body).toMatchObject({
+    version: expect.any(String),
+    uptime_seconds: expect.any(Number),
+    limits: { frame_bytes: 65_536 },
+  })
+})
+
+test('metrics are for loopback, or for the token where one is set', async () => {
+  await using open = await startTestServer()
+  await using closed = await startTestServer({ METRICS_TOKEN: 'a-token-for-metrics' })
+  const read = (server: TestServer, token?: string) =>
+    fetch(`${server.url}/metrics`, {
+      headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+    })
+
+  const statuses = [await read(open), await read(closed), await read(closed, 'a-token-for-metrics')].map(
+    ({ status }) => status,
+  )
+
+  expect(statuses).toEqual([200, 403, 200])
+  expect(await (await read(open)).text()).toContain('lightwire_dropped_total 0')
+})
+
+test('with AUTH off nobody needs a token', async () => {
+  await using server = await startTestServer({ AUTH: 'off' })
+  const client = await server.connect({ token: null })
+
+  const { status } = await server.apiAs(undefined)('POST', '/api/sessions', {
+    name: 'a',
+    import_folder: '/x',
+  })
+
+  expect(status).toBe(201)
+  expect(await client.subscribe(['jobs'])).toMatchObject({ type: 'subscription_confirmed' })
+})
