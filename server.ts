@@ -94,6 +94,7 @@ export async function startServer(
     verify: tokens.verify,
     onRefusal: (code: RefusalCode) => metrics.refusals.inc({ code }),
     onBug: report,
+    onFault: (fault: unknown) => log.warn({ err: fault }, 'could not store a change'),
   }
 
   // What is true.
@@ -259,7 +260,7 @@ export async function startServer(
   parts.defer(() => writer.stop())
   parts.defer(() => relay.stop())
   every(SECOND_MS, () => hub.checkLiveness())
-  every(SECOND_MS, () => checkpointOnce(database, writer))
+  chore(SECOND_MS, () => checkpointOnce(database, writer))
   chore(SECOND_MS, () => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS)))
   chore(RETENTION_INTERVAL_MS, async () => {
     while (await trimOnce(retention));

@@ -1,6 +1,7 @@
 /** The commands of `server.ts`: serve (no word), token, check, demo. */
 import { WeakSetup } from '../lib/access/keys.ts'
 import { ConfigError, describeConfig, loadConfig } from '../lib/config.ts'
+import { isStorageFault } from '../lib/store/faults.ts'
 import { FolderInUse } from '../lib/store/sqlite.ts'
 import type { startServer } from '../server.ts'
 import { DemoFailure } from './demo-api.ts'
@@ -36,7 +37,7 @@ export async function runCommand(words: readonly string[], start: typeof startSe
       (kind) => error instanceof kind,
     )
     const code = (error as { code?: string } | null)?.code
-    if (!expected && code !== 'EADDRINUSE') throw error
+    if (!expected && code !== 'EADDRINUSE' && !isStorageFault(error)) throw error
     console.error(`lightwire: ${error instanceof Error ? error.message : String(error)}`)
     process.exit(1)
   }

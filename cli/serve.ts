@@ -8,24 +8,27 @@ import type { LightwireServer, startServer } from '../server.ts'
 const FIRST_TRY_MS = 3_600_000
 
 export async function serve(config: Config, start: typeof startServer): Promise<void> {
-  const server = await start(config)
+  const starting = start(config)
+  // From the first moment on: a signal that comes while the server starts ends it properly too.
+  let stopping = false
+  const stop = async (signal: string) => {
+    if (stopping) process.exit(1)
+    stopping = true
+    const server = await starting
+    server.log.info({ signal }, 'stopping')
+    try {
+      await server[Symbol.asyncDispose]()
+    } catch (error) {
+      server.report(error)
+      process.exit(1)
+    }
+    process.exit(0)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal))
+  const server = await starting
   // Handlers are guarded one by one; this is the last resort, so that a slip costs a log line and not the process.
   process.on('uncaughtException', server.report)
   process.on('unhandledRejection', server.report)
-  let stopping = false
-  const stop = (signal: string) => {
-    if (stopping) process.exit(1)
-    stopping = true
-    server.log.info({ signal }, 'stopping')
-    server[Symbol.asyncDispose]().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        server.report(error)
-        process.exit(1)
-      },
-    )
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal))
   console.error(await startScreen(server))
 }
 

@@ -55,7 +55,7 @@ const mayImport: Record<string, readonly string[]> = {
   realtime: ['protocol', 'leaf', 'access'],
   transport: ['protocol', 'leaf', 'access', 'store', 'domain', 'realtime'],
   http: ['protocol', 'leaf', 'access', 'store', 'domain', 'realtime'],
-  cli: ['protocol', 'leaf', 'access', 'store', 'domain', 'realtime', 'root'],
+  cli: ['protocol', 'leaf', 'access', 'store', 'domain', 'realtime', 'http', 'root'],
   root: ['protocol', 'leaf', 'access', 'store', 'domain', 'realtime', 'transport', 'http', 'cli'],
 }
 

@@ -1,6 +1,17 @@
 /** The signing key: from the setting, or generated once into the data folder, readable by its owner only. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 const SECRET_BYTES = 48
@@ -20,22 +31,33 @@ export function loadKey(dataFolder: string, configured: string | undefined): Uin
 function readOrCreate(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, 'secret')
-  try {
-    // Exclusive: two first starts at once agree on the secret of whoever came first.
-    const descriptor = openSync(path, 'wx', 0o600)
-    const secret = randomBytes(SECRET_BYTES).toString('base64url')
-    writeSync(descriptor, secret)
-    fsyncSync(descriptor)
-    closeSync(descriptor)
-    return secret
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'EEXIST') throw error
-  }
+  if (!existsSync(path)) createSecret(path)
   if ((statSync(path).mode & OTHERS) !== 0) {
     throw new WeakSetup('the file "secret" in DATA_DIR can be read by others; make it mode 0600 and restart')
   }
   const secret = readFileSync(path, 'utf8').trim()
-  if (Buffer.byteLength(secret) < 32)
+  if (Buffer.byteLength(secret) < 32) {
     throw new WeakSetup('the file "secret" in DATA_DIR holds fewer than 32 bytes')
+  }
   return secret
+}
+
+/** Written and synced under another name first: a full disk or a kill leaves no half of a secret behind. */
+function createSecret(path: string): void {
+  const draft = `${path}.${randomBytes(6).toString('hex')}`
+  try {
+    const descriptor = openSync(draft, 'wx', 0o600)
+    try {
+      writeSync(descriptor, randomBytes(SECRET_BYTES).toString('base64url'))
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    // A link never replaces: two first starts at once agree on the secret of whoever came first.
+    linkSync(draft, path)
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(draft, { force: true })
+  }
 }

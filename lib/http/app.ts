@@ -32,6 +32,8 @@ export interface AppServices {
   readonly metrics: { text(): Promise<string>; allows(request: Request): boolean; contentType: string }
   readonly onRefusal: (code: RefusalCode) => void
   readonly onBug: (error: unknown) => void
+  /** A refusal with a cause: an expected no to the client, trouble with the disk to the operator. */
+  readonly onFault: (fault: unknown) => void
   readonly onAnswer: (method: string, route: string, status: number) => void
 }
 
@@ -84,8 +86,7 @@ export function createApp(routes: readonly Route[], services: AppServices) {
   })
   app.onError((error, c) => {
     if (error instanceof Refusal) {
-      // A storage fault is an expected no to the client, and its cause a line for the operator.
-      if (error.cause !== undefined) services.onBug(error)
+      if (error.cause !== undefined) services.onFault(error)
       return refuse(c, error)
     }
     services.onBug(error)

@@ -39,30 +39,34 @@ export function createPages(journal: JournalReader, tail: Tail) {
   }
 
   return {
-    /**
-     * The next events after a position, at least one where there are any, at most PAGE_EVENTS. The first one's seq
-     * is not `after` + 1 when retention took it.
-     */
-    read(channel: Channel, after: number): Block | Promise<Block> {
+    /** The next events after a position, at most PAGE_EVENTS, where memory has them; none where nothing follows. */
+    inMemory(channel: Channel, after: number): Block | undefined {
       const newest = tail.read(channel, after, PAGE_EVENTS)
       if (newest) return newest
-      const start = after - (after % PAGE_EVENTS)
+      const start = startOf(after)
       const key = `${channel}:${start}`
       const block = blocks.get(key)
-      if (block) {
-        // Set again, it is the youngest of the cache.
-        blocks.delete(key)
-        blocks.set(key, block)
-        return block.slice(after - start)
-      }
-      let pending = loading.get(key)
-      if (!pending) {
-        pending = load(key, channel, start).finally(() => loading.delete(key))
-        loading.set(key, pending)
-      }
-      return pending.then((loaded) => loaded.filter(({ seq }) => seq > after))
+      if (!block) return undefined
+      // Set again, it is the youngest of the cache.
+      blocks.delete(key)
+      blocks.set(key, block)
+      return block.slice(after - start)
+    },
+
+    /** The same from the journal. The first one's seq is not `after` + 1 when retention took it. */
+    async load(channel: Channel, after: number): Promise<Block> {
+      const start = startOf(after)
+      const key = `${channel}:${start}`
+      const pending = loading.get(key) ?? load(key, channel, start).finally(() => loading.delete(key))
+      loading.set(key, pending)
+      return (await pending).filter(({ seq }) => seq > after)
     },
   }
+}
+
+/** Seq before the first of the block that `after` + 1 is in. */
+function startOf(after: number): number {
+  return after - (after % PAGE_EVENTS)
 }
 
 function costOf(block: Block): number {

@@ -74,9 +74,21 @@ export function createReaders({ pages, topics, highWaterBytes, beforeSend, onErr
       if (sent > 0 && !loading.has(follower)) ready.add(follower)
       if (budget <= 0) break
     }
+    admit()
     if (ready.size > 0 && !scheduled) {
       scheduled = true
       setImmediate(tick)
+    }
+  }
+
+  /** Lets as many waiting followers ask again as there are places; whoever then needs none leaves it to the next tick. */
+  function admit(): void {
+    let places = LOADS_MAX - loading.size
+    for (const follower of wantPage) {
+      if (places <= 0) return
+      places -= 1
+      wantPage.delete(follower)
+      ready.add(follower)
     }
   }
 
@@ -93,12 +105,14 @@ export function createReaders({ pages, topics, highWaterBytes, beforeSend, onErr
         else ahead.add(follower)
         continue
       }
-      const page = pages.read(channel, position)
-      if (page instanceof Promise) {
-        load(follower, channel, page)
-        break
+      const page = pages.inMemory(channel, position)
+      if (page) {
+        sent += send(follower, channel, subscription, page)
+        continue
       }
-      sent += send(follower, channel, subscription, page)
+      if (loading.size < LOADS_MAX) load(follower, channel, position)
+      else wantPage.add(follower)
+      break
     }
     if (sent > 0) follower.onMoved()
     return sent
@@ -110,15 +124,10 @@ export function createReaders({ pages, topics, highWaterBytes, beforeSend, onErr
     follower.onMoved()
   }
 
-  function load(follower: Follower, channel: Channel, page: Promise<readonly EncodedEvent[]>): void {
-    if (loading.size >= LOADS_MAX) {
-      page.catch(() => undefined)
-      wantPage.add(follower)
-      return
-    }
+  function load(follower: Follower, channel: Channel, position: number): void {
     loading.add(follower)
-    const { position } = follower.subscriptions.get(channel) ?? {}
-    page
+    pages
+      .load(channel, position)
       .then((events) => {
         const subscription = follower.subscriptions.get(channel)
         // Subscribed anew meanwhile, it may want another page.
@@ -130,11 +139,6 @@ export function createReaders({ pages, topics, highWaterBytes, beforeSend, onErr
       .finally(() => {
         loading.delete(follower)
         wake(follower)
-        for (const next of wantPage) {
-          wantPage.delete(next)
-          wake(next)
-          break
-        }
       })
   }
 

@@ -11,6 +11,7 @@ self.onmessage = ({ data: path }: MessageEvent<string>) => {
       .get()
     self.postMessage({ walPages: row?.log ?? 0, left: (row?.log ?? 0) - (row?.checkpointed ?? 0) })
   } catch (error) {
-    self.postMessage({ walPages: 0, left: 0, error: String(error) })
+    const { code, message } = error as Error & { code?: string }
+    self.postMessage({ walPages: 0, left: 0, error: { code, message } })
   }
 }

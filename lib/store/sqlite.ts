@@ -1,8 +1,9 @@
 /** SQLite in the data folder: one process, one connection, fsync and checkpoints off the event loop. */
 import { Database as SqliteFile, type Statement } from 'bun:sqlite'
 import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Kysely, SqliteDialect, sql } from 'kysely'
+import { isStorageFault, storageRefusal } from './faults.ts'
 import type { Database, Schema } from './schema.ts'
 
 /** Compiled statements kept; the domain's own are far fewer. */
@@ -22,9 +23,12 @@ export class FolderInUse extends Error {
 
 /** Opens (or creates) `lightwire.db` in the folder. @throws {FolderInUse} */
 export function openSqlite(folder: string, { durability }: SqliteOptions): Database {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const made = mkdirSync(folder, { recursive: true, mode: 0o700 })
+  if (made !== undefined) syncFolder(dirname(made))
   const lock = lockFolder(folder)
   const path = join(folder, 'lightwire.db')
+  // For its owner only; SQLite gives its log the same mode.
+  closeSync(openSync(path, 'a', 0o600))
   const file = new SqliteFile(path, { create: true })
   file.run('PRAGMA journal_mode = WAL')
   // A commit does not sync: `sync` does, without stalling the loop. Checkpoints happen in a Worker.
@@ -116,6 +120,13 @@ function createWalSync(path: string) {
   }
 }
 
+/** What the Worker answers. */
+interface Checkpointed {
+  readonly walPages: number
+  readonly left: number
+  readonly error?: { readonly code?: string; readonly message: string }
+}
+
 /** A checkpoint syncs log and database, so it runs in a Worker over a connection of its own. */
 function createCheckpointer(path: string) {
   let worker: Worker | undefined
@@ -129,8 +140,11 @@ function createCheckpointer(path: string) {
   const run = () => {
     running ??= new Promise<{ walPages: number; left: number }>((resolve, reject) => {
       const target = start()
-      target.onmessage = ({ data }: MessageEvent<{ walPages: number; left: number; error?: string }>) =>
-        data.error === undefined ? resolve(data) : reject(new Error(data.error))
+      target.onmessage = ({ data }: MessageEvent<Checkpointed>) => {
+        if (data.error === undefined) return resolve(data)
+        const error = Object.assign(new Error(data.error.message), { code: data.error.code })
+        reject(isStorageFault(error) ? storageRefusal(error) : error)
+      }
       target.onerror = (event) => reject(new Error(event.message))
       target.postMessage(path)
     }).finally(() => {

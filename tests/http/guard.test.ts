@@ -3,24 +3,10 @@ import { expect, test } from 'bun:test'
 import { request as rawRequest } from 'node:http'
 import { parseScope } from '../../lib/access/rights.ts'
 import { channels } from '../../lib/protocol/events.ts'
-import { allRoutes } from '../../lib/http/routes.ts'
+import { declaredRoutes } from '../../cli/openapi-text.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
-/** The declared routes; their services are never called here. */
-export const declared = allRoutes({
-  pendingJobs: { wait: () => Promise.resolve() },
-  monotonicMs: () => 0,
-  system: {
-    probeDatabase: () => Promise.resolve(),
-    writerWorks: () => true,
-    isReady: () => true,
-    version: '',
-    nodeId: '',
-    uptimeMs: () => 0,
-    limits: {},
-    features: [],
-  },
-})
+const declared = declaredRoutes()
 
 const send = (server: TestServer, path: string, init: RequestInit = {}) =>
   fetch(`${server.url}${path}`, {
