@@ -206,7 +206,9 @@ static int keep_file(int fd, const char *path, int (*real)(int)) {
 
 static enum moment moment_of(const char *path) {
   const char *name = strrchr(path, '/');
-  if (cut_moment == NEVER || !name || strcmp(name + 1, cut_name) != 0) return NEVER;
+  if (cut_moment == NEVER || !name || strncmp(name + 1, cut_name, strlen(cut_name)) != 0) return NEVER;
+  // A name that ends in a dot stands for all that begin with it; any other for itself.
+  if (cut_name[strlen(cut_name) - 1] != '.' && strcmp(name + 1, cut_name) != 0) return NEVER;
   cut_count += 1;
   if (cut_count == cut_at || (cut_count > cut_at && cut_moment == REFUSE)) return cut_moment;
   return NEVER;

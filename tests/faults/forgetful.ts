@@ -8,7 +8,7 @@ const BLOCK_BYTES = 4096
 const FILE_MODE = 0o600
 
 export interface Cut {
-  readonly file: 'lightwire.db' | 'lightwire.db-wal' | 'secret'
+  readonly file: 'lightwire.db' | 'lightwire.db-wal' | 'secret.'
   /** At which sync of that file, from 1. */
   readonly sync: number
   /** The power goes before or after the sync took effect, or the disk refuses it (EIO) and stays. */

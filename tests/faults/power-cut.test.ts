@@ -38,7 +38,7 @@ for (let lineage = 1; lineage <= LINEAGES; lineage += 1) {
       const seed = SEED + lineage
       const random = createRandom(seed)
       const follower = createFollower(() => disk.token)
-      const inside = { 'lightwire.db': 0, 'lightwire.db-wal': 0, secret: 0 }
+      const inside = { 'lightwire.db': 0, 'lightwire.db-wal': 0, 'secret.': 0 }
       const sum = { seed, cycles: 0, acknowledged: 0, inside, faults: [] as string[] }
       let promised: Promised | undefined
 
@@ -65,7 +65,7 @@ for (let lineage = 1; lineage <= LINEAGES; lineage += 1) {
       )
       expect(sum.faults).toEqual([])
       expect(sum.acknowledged).toBeGreaterThan(100)
-      expect(inside).toEqual({ 'lightwire.db': 1, 'lightwire.db-wal': 2, secret: 0 })
+      expect(inside).toEqual({ 'lightwire.db': 1, 'lightwire.db-wal': 2, 'secret.': 0 })
     },
   )
 }
@@ -121,8 +121,8 @@ testWithCompiler(
 
 testWithCompiler('a power cut during the very first start leaves a folder that starts', async () => {
   const cuts: Cut[] = [
-    { file: 'secret', sync: 1, moment: 'before' },
-    { file: 'secret', sync: 1, moment: 'after' },
+    { file: 'secret.', sync: 1, moment: 'before' },
+    { file: 'secret.', sync: 1, moment: 'after' },
     { file: 'lightwire.db', sync: 1, moment: 'before' },
     { file: 'lightwire.db', sync: 1, moment: 'after' },
     { file: 'lightwire.db-wal', sync: 1, moment: 'before' },
