@@ -1,12 +1,13 @@
 /** The domain over REST, on SQLite and on a real Postgres: every route, its transitions, its events. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { findPostgres, startPostgres, type PostgresCluster } from '../support/postgres.ts'
+import { startPostgres, type PostgresCluster } from '../support/postgres.ts'
+import { tools } from '../support/tools.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 import type { ServerOptions } from '../../server.ts'
 
 setDefaultTimeout(60_000)
 
-const bin = findPostgres()
+const bin = tools.postgresBin
 if (bin === undefined && process.env['CI']) throw new Error('CI needs Postgres (initdb) for the domain tests')
 let cluster: Promise<PostgresCluster> | undefined
 afterAll(async () => (await cluster)?.[Symbol.asyncDispose]())

@@ -1,6 +1,7 @@
 /** What the store promises, on SQLite and on a real Postgres alike. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { findPostgres, startPostgres, type PostgresCluster } from '../support/postgres.ts'
+import { startPostgres, type PostgresCluster } from '../support/postgres.ts'
+import { tools } from '../support/tools.ts'
 import { openStore, type TestStore } from '../support/store.ts'
 import { temporaryFolder } from '../support/server.ts'
 import { Refusal } from '../../lib/protocol/refusals.ts'
@@ -8,7 +9,7 @@ import type { StoredEvent } from '../../lib/protocol/events.ts'
 
 setDefaultTimeout(60_000)
 
-const bin = findPostgres()
+const bin = tools.postgresBin
 if (bin === undefined && process.env['CI'])
   throw new Error('CI needs Postgres (initdb) for the store contract')
 let cluster: Promise<PostgresCluster> | undefined

@@ -1,18 +1,11 @@
 /** A Postgres cluster of its own, on a Unix socket in a temporary folder; nothing listens on the network. */
-import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryFolder } from './server.ts'
 
 export interface PostgresCluster extends AsyncDisposable {
   /** A fresh, empty database. */
   createDatabase(): Promise<string>
-}
-
-/** Debian keeps the server's programs out of PATH. */
-export function findPostgres(): string | undefined {
-  const versions = '/usr/lib/postgresql'
-  const names = existsSync(versions) ? readdirSync(versions).toSorted().toReversed() : []
-  return names.map((name) => join(versions, name, 'bin')).find((bin) => existsSync(join(bin, 'initdb')))
 }
 
 export async function startPostgres(bin: string): Promise<PostgresCluster> {

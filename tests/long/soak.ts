@@ -1,0 +1,47 @@
+/** `bun run soak -- --minutes 30 --seed N`: the history checker for as long as one likes; prints seed and counts. */
+import { parseArgs } from 'node:util'
+import { runHistory, type RunReport } from '../support/history/run.ts'
+
+/** One history holds every frame in memory; a soak is many of them, each with a seed of its own. */
+const ROUNDS_PER_RUN = 40
+
+interface SoakOptions {
+  readonly minutes: number
+  readonly seed: number
+}
+
+/** Runs until the time is over or something is violated; the sums over all runs. */
+export async function soak({ minutes, seed }: SoakOptions) {
+  const end = performance.now() + minutes * 60_000
+  const sums = { runs: 0, kills: 0, operations: 0, acknowledged: 0, events: 0, frames: 0, connections: 0, reads: 0 }
+  const faults = { cut: 0, stall: 0, halfOpen: 0 }
+  let failed: RunReport | undefined
+  for (let own = seed; performance.now() < end && !failed; own += 1) {
+    const report = await runHistory({
+      seed: own,
+      rounds: ROUNDS_PER_RUN,
+      writers: 4,
+      subscribers: 20,
+      acknowledgedPerRound: 60,
+      roundMsMax: 5000,
+      isOver: () => performance.now() >= end,
+    })
+    sums.runs += 1
+    for (const name of ['kills', 'operations', 'acknowledged', 'events', 'frames', 'connections', 'reads'] as const) {
+      sums[name] += report[name]
+    }
+    for (const name of ['cut', 'stall', 'halfOpen'] as const) faults[name] += report.proxyFaults[name]
+    if (report.violations.length > 0) failed = report
+  }
+  return { seed, minutes, ...sums, faults, violations: failed?.violations ?? [], failedSeed: failed?.seed }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    args: process.argv.slice(2),
+    options: { minutes: { type: 'string', default: '30' }, seed: { type: 'string', default: '1' } },
+  })
+  const report = await soak({ minutes: Number(values.minutes), seed: Number(values.seed) })
+  console.log(JSON.stringify(report))
+  process.exit(report.violations.length === 0 ? 0 : 1)
+}
