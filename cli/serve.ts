@@ -29,7 +29,7 @@ export async function serve(config: Config, start: typeof startServer): Promise<
   // Handlers are guarded one by one; this is the last resort, so that a slip costs a log line and not the process.
   process.on('uncaughtException', server.report)
   process.on('unhandledRejection', server.report)
-  console.error(await startScreen(server))
+  process.stderr.write(`${await startScreen(server)}\n`)
 }
 
 async function startScreen({ config, url, issueToken }: LightwireServer): Promise<string> {

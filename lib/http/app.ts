@@ -58,7 +58,7 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     '/api/*',
     cors({
       origin: (origin) => (services.origins().allows(origin) ? origin : null),
-      allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Last-Event-ID'],
+      allowHeaders: ['Authorization', 'Content-Type'],
       exposeHeaders: [CURSOR_HEADER, 'Retry-After'],
       maxAge: 600,
     }),

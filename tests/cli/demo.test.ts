@@ -1,11 +1,13 @@
 /** The demo as a user runs it: a process on a folder of photos, against a server of its own. */
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { generatePhoto } from '../../cli/demo-photos.ts'
 import { compareRecords } from '../../cli/demo-records.ts'
 import { projectRoot, startProcess, tokenOf } from '../support/process.ts'
 import { temporaryFolder } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
 
 const PHOTOS = 24
 

@@ -1,10 +1,12 @@
 /** What stands before every route: rights, bodies, origins, methods, problems, and the cursor of each answer. */
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { request as rawRequest } from 'node:http'
 import { parseScope } from '../../lib/access/rights.ts'
 import { channels } from '../../lib/protocol/events.ts'
 import { declaredRoutes } from '../../cli/openapi-text.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
 
 const declared = declaredRoutes()
 
@@ -249,4 +251,10 @@ test('with AUTH off nobody needs a token', async () => {
 
   expect(status).toBe(201)
   expect(await client.subscribe(['jobs'])).toMatchObject({ type: 'subscription_confirmed' })
+  expect(await client.request({ type: 'auth', token: 'whatever' })).toMatchObject({
+    type: 'authenticated',
+    subject: 'anyone',
+    expires_at: null,
+    channels: ['jobs'],
+  })
 })

@@ -64,8 +64,8 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         worker: 'gpu-1',
       })
       expect(done.body).toMatchObject({ status: 'completed', progress: 100, result: { out: '/y.jpg' } })
-      const told = client.events.map(({ type, channel, seq, timestamp: _, ...data }) => [
-        `${String(channel)}/${String(seq)} ${type}`,
+      const told = client.events.map(({ type, channel, seq, timestamp, ...data }) => [
+        `${String(channel)}/${String(seq)} ${type}${Number.isNaN(Date.parse(String(timestamp))) ? ' without time' : ''}`,
         data,
       ])
       const names = { job_id: job.id, photo_id: photos[0], session_id: session.id }

@@ -13,7 +13,16 @@ interface SoakOptions {
 /** Runs until the time is over or something is violated; the sums over all runs. */
 export async function soak({ minutes, seed }: SoakOptions) {
   const end = performance.now() + minutes * 60_000
-  const sums = { runs: 0, kills: 0, operations: 0, acknowledged: 0, events: 0, frames: 0, connections: 0, reads: 0 }
+  const sums = {
+    runs: 0,
+    kills: 0,
+    operations: 0,
+    acknowledged: 0,
+    events: 0,
+    frames: 0,
+    connections: 0,
+    reads: 0,
+  }
   const faults = { cut: 0, stall: 0, halfOpen: 0 }
   let failed: RunReport | undefined
   for (let own = seed; performance.now() < end && !failed; own += 1) {
@@ -27,7 +36,15 @@ export async function soak({ minutes, seed }: SoakOptions) {
       isOver: () => performance.now() >= end,
     })
     sums.runs += 1
-    for (const name of ['kills', 'operations', 'acknowledged', 'events', 'frames', 'connections', 'reads'] as const) {
+    for (const name of [
+      'kills',
+      'operations',
+      'acknowledged',
+      'events',
+      'frames',
+      'connections',
+      'reads',
+    ] as const) {
       sums[name] += report[name]
     }
     for (const name of ['cut', 'stall', 'halfOpen'] as const) faults[name] += report.proxyFaults[name]

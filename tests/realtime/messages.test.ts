@@ -1,8 +1,10 @@
 /** Each message of PROTOCOL §2 over a real socket: what it does, what it refuses, what it answers. */
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { startTestServer } from '../support/server.ts'
 import { framings } from '../../lib/protocol/codec.ts'
 import { events, Refusal } from '../../server.ts'
+
+setDefaultTimeout(60_000)
 
 const session = (name: string) => ({ name, import_folder: '/x' })
 

@@ -1,5 +1,7 @@
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { startTestServer } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
 
 test('a subscriber gets a committed change with its row and seq', async () => {
   await using server = await startTestServer()

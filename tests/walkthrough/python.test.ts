@@ -1,5 +1,5 @@
 /** A second, independent client: Python reads JSON and MessagePack, and finds the same in both. */
-import { expect } from 'bun:test'
+import { expect, setDefaultTimeout } from 'bun:test'
 import { join } from 'node:path'
 import { channels } from '../../lib/protocol/events.ts'
 import { TestClient } from '../support/client.ts'
@@ -7,6 +7,8 @@ import { needs } from '../support/needs.ts'
 import { startProcess, tokenOf } from '../support/process.ts'
 import { temporaryFolder } from '../support/server.ts'
 import { createCurl, startLines, type LineProcess } from './outside.ts'
+
+setDefaultTimeout(60_000)
 
 const CLIENT = join(import.meta.dir, 'client.py')
 

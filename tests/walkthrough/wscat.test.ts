@@ -1,10 +1,12 @@
 /** The walk-through of the README with tools nobody here wrote: wscat listens, curl works. */
-import { expect } from 'bun:test'
+import { expect, setDefaultTimeout } from 'bun:test'
 import { join } from 'node:path'
 import { needs } from '../support/needs.ts'
 import { projectRoot, startProcess, tokenOf } from '../support/process.ts'
 import { temporaryFolder } from '../support/server.ts'
 import { createCurl, startLines } from './outside.ts'
+
+setDefaultTimeout(60_000)
 
 const WSCAT = join(projectRoot, 'node_modules', 'wscat', 'bin', 'wscat')
 const CHANNELS = ['jobs', 'photos', 'sessions', 'queue', 'approval', 'system', 'export']

@@ -1,0 +1,29 @@
+/** `npm run test:long -- --minutes 30 --seed N`: soaks and scale; one line per part, exit 1 when one does not hold. */
+import { parseArgs } from 'node:util'
+import { runSlowConsumers } from './slow-consumers.ts'
+import { soak } from './soak.ts'
+
+/** Issue of memory: what stalled clients may cost a server at default settings. */
+const STALLED_MIB_MAX = 64
+
+const { values } = parseArgs({
+  args: process.argv.slice(2),
+  options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string', default: '1' } },
+})
+
+const kills = await soak({ minutes: Number(values.minutes), seed: Number(values.seed) })
+console.log(`soak ${JSON.stringify(kills)}`)
+
+const crowd = await runSlowConsumers({
+  subscribers: 1000,
+  stalled: 200,
+  seconds: 30,
+  rate: 40,
+  eventBytes: 4000,
+})
+console.log(`slow consumers ${JSON.stringify(crowd)}`)
+
+const { rssMiB, dropped, bugs, moves, faults } = crowd
+const crowdHolds =
+  rssMiB.peak - rssMiB.base <= STALLED_MIB_MAX && dropped + bugs + faults.length === 0 && moves > 0
+process.exit(kills.violations.length === 0 && crowdHolds ? 0 : 1)
