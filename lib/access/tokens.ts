@@ -9,6 +9,8 @@ import { parseScope, type Principal } from './rights.ts'
 const TOKEN_BYTES_MAX = 8192
 /** Clock leeway; a live connection too ends at `exp` plus this. */
 export const LEEWAY_SECONDS = 5
+/** Tokens remembered as verified; one that is presented with each request costs its signature once. */
+const VERIFIED_MAX = 1000
 /** Largest time a Date can hold, in seconds. */
 const TIME_MAX = 8_640_000_000_000
 const types: ReadonlySet<unknown> = new Set([undefined, 'JWT', 'at+jwt'])
@@ -37,10 +39,17 @@ export interface TokenRequest {
 export type Tokens = ReturnType<typeof createTokens>
 
 export function createTokens({ key, issuer, audience, now }: TokenOptions) {
+  /** By the whole token; a Map keeps the order of insertion, so the first is the oldest. */
+  const verified = new Map<string, Principal>()
+
   return {
     /** Who the token speaks for. @throws {Refusal} `unauthenticated` when it expired, else `invalid_token` */
     async verify(token: string): Promise<Principal> {
       if (token.length > TOKEN_BYTES_MAX) throw invalid(`it is longer than ${TOKEN_BYTES_MAX} bytes`)
+      const known = verified.get(token)
+      // Only time can make a token bad that was good; an expired one goes the long way, which says so.
+      if (known?.expiresAtMs !== undefined && now().getTime() < known.expiresAtMs) return known
+      verified.delete(token)
       const payload = await verifySignature(token)
       const claims = claimsSchema.safeParse(payload)
       if (!claims.success) {
@@ -52,7 +61,11 @@ export function createTokens({ key, issuer, audience, now }: TokenOptions) {
       if (iat !== undefined && iat > now().getTime() / 1000 + LEEWAY_SECONDS)
         throw invalid('iat lies in the future')
       const principal = { subject, scope, rights: parseScope(scope), expiresAtMs: exp * 1000 }
-      return jti === undefined ? principal : { ...principal, jti }
+      const whole = jti === undefined ? principal : { ...principal, jti }
+      const oldest = verified.size >= VERIFIED_MAX ? verified.keys().next().value : undefined
+      if (oldest !== undefined) verified.delete(oldest)
+      verified.set(token, whole)
+      return whole
     },
 
     /** Signs a token with HS256. */

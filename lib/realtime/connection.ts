@@ -41,6 +41,7 @@ export interface ConnectionServices {
   readonly highWaterBytes: () => number
   readonly beforeSend: (bytes: number) => void
   readonly onMovedAside: () => void
+  readonly onDropped: () => void
   readonly onRefusal: (code: RefusalCode) => void
   readonly onBug: (error: unknown, connection: Connection) => void
   readonly onEnd: (connection: Connection, closeCode: number, reason: string) => void
@@ -202,7 +203,7 @@ export class Connection implements Follower, InboxOwner {
     if (!this.isOpen) return
     const frame = encodeMessage(this.framing, message)
     this.services.beforeSend(frameBytes(frame))
-    this.socket.send(frame)
+    if (this.socket.send(frame) === 0 && this.isOpen) this.services.onDropped()
   }
 
   reply({ id }: { readonly id?: MessageId }, message: object): void {

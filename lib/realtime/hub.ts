@@ -38,7 +38,10 @@ export interface HubMetrics {
 interface HubOptions
   extends
     LivenessOptions,
-    Omit<ConnectionServices, 'topics' | 'readers' | 'beforeSend' | 'highWaterBytes' | 'heartbeatMs'> {
+    Omit<
+      ConnectionServices,
+      'topics' | 'readers' | 'beforeSend' | 'highWaterBytes' | 'heartbeatMs' | 'onDropped'
+    > {
   readonly journal: JournalReader
   readonly publisher: Publisher
   /** Where the journal stood at the start. */
@@ -55,6 +58,7 @@ export type Hub = ReturnType<typeof createHub>
 export function createHub(options: HubOptions) {
   const { metrics } = options
   const connections = new Map<string, Connection>()
+  const onDropped = () => metrics.dropped.inc()
   const sweep = createSweep({
     connections,
     queuedBytesMax: options.queuedBytesMax,
@@ -64,20 +68,21 @@ export function createHub(options: HubOptions) {
     publisher: options.publisher,
     heads: options.startHeads,
     beforePublish: sweep.before,
-    onDropped: () => metrics.dropped.inc(),
+    onDropped,
   })
   const tail = createTail(options.tailBytes)
   const readers = createReaders({
     pages: createPages(options.journal, tail),
     topics,
     highWaterBytes: sweep.highWaterBytes,
-    beforeSend: sweep.before,
+    onDropped,
     onError: options.onReadError,
   })
   const services: ConnectionServices = {
     ...options,
     topics,
     readers,
+    onDropped,
     beforeSend: sweep.before,
     highWaterBytes: sweep.highWaterBytes,
   }
@@ -128,9 +133,13 @@ export function createHub(options: HubOptions) {
       let recipients = 0
       for (const { clientType: type, principal, framing, socket, isOpen } of connections.values()) {
         if (type !== clientType || !principal || !isOpen) continue
-        const frame = frames.get(framing) ?? encodeMessage(framing, stamped)
-        frames.set(framing, frame)
-        sweep.before(frameBytes(frame))
+        let frame = frames.get(framing)
+        if (!frame) {
+          frame = encodeMessage(framing, stamped)
+          frames.set(framing, frame)
+          // Once per framing: no socket gets it twice.
+          sweep.before(frameBytes(frame))
+        }
         socket.send(frame)
         recipients += 1
       }

@@ -3,7 +3,7 @@ import type { Channel, StoredEvent } from '../protocol/events.ts'
 import { EncodedEvent, type Tail } from './tail.ts'
 
 /** Events in a page; a block of the journal is this long and begins at a multiple of it. */
-export const PAGE_EVENTS = 128
+export const PAGE_EVENTS = 64
 /** Blocks kept for readers that are near each other: hundreds that stalled together read each once. */
 const CACHE_BYTES = 8 * 1024 * 1024
 
@@ -53,12 +53,17 @@ export function createPages(journal: JournalReader, tail: Tail) {
       return block.slice(after - start)
     },
 
-    /** The same from the journal. The first one's seq is not `after` + 1 when retention took it. */
-    async load(channel: Channel, after: number): Promise<Block> {
+    /**
+     * The same from the journal, which holds events up to `upto` at least. The first one's seq is not `after` + 1
+     * when retention took it.
+     */
+    async load(channel: Channel, after: number, upto: number): Promise<Block> {
       const start = startOf(after)
       const key = `${channel}:${start}`
-      const pending = loading.get(key) ?? load(key, channel, start).finally(() => loading.delete(key))
-      loading.set(key, pending)
+      // A read of a block that still grows may be older than what its reader knows to be there.
+      const shared = `${key}:${Math.min(upto, start + PAGE_EVENTS)}`
+      const pending = loading.get(shared) ?? load(key, channel, start).finally(() => loading.delete(shared))
+      loading.set(shared, pending)
       return (await pending).filter(({ seq }) => seq > after)
     },
   }

@@ -40,12 +40,11 @@ interface ReadersOptions {
   readonly pages: Pages
   readonly topics: Topics
   readonly highWaterBytes: () => number
-  /** Called before frames are handed to one socket. */
-  readonly beforeSend: (bytes: number) => void
+  readonly onDropped: () => void
   readonly onError: (error: unknown) => void
 }
 
-export function createReaders({ pages, topics, highWaterBytes, beforeSend, onError }: ReadersOptions) {
+export function createReaders({ pages, topics, highWaterBytes, onDropped, onError }: ReadersOptions) {
   const ready = new Set<Follower>()
   /** At a position that is still to be published: it came with a cursor from ahead. */
   const ahead = new Set<Follower>()
@@ -110,7 +109,7 @@ export function createReaders({ pages, topics, highWaterBytes, beforeSend, onErr
         sent += send(follower, channel, subscription, page)
         continue
       }
-      if (loading.size < LOADS_MAX) load(follower, channel, position)
+      if (loading.size < LOADS_MAX) load(follower, channel, subscription)
       else wantPage.add(follower)
       break
     }
@@ -124,10 +123,10 @@ export function createReaders({ pages, topics, highWaterBytes, beforeSend, onErr
     follower.onMoved()
   }
 
-  function load(follower: Follower, channel: Channel, position: number): void {
+  function load(follower: Follower, channel: Channel, { position, topic }: Subscription): void {
     loading.add(follower)
     pages
-      .load(channel, position)
+      .load(channel, position, topic.published)
       .then((events) => {
         const subscription = follower.subscriptions.get(channel)
         // Subscribed anew meanwhile, it may want another page.
@@ -162,10 +161,12 @@ export function createReaders({ pages, topics, highWaterBytes, beforeSend, onErr
           break
         }
         const frame = event.frame(framing)
-        const size = frameBytes(frame)
-        beforeSend(size)
-        if (socket.send(frame) === 0) break
-        bytes += size
+        // No sweep on its account: `room` bounds what this socket holds, and no other one gets these bytes.
+        if (socket.send(frame) === 0) {
+          if (socket.readyState === OPEN) onDropped()
+          break
+        }
+        bytes += frameBytes(frame)
         subscription.position = event.seq
       }
     })

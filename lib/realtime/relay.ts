@@ -41,12 +41,19 @@ export function createRelay({ journal, heads, deliver, coalesceMs, onError }: Re
     const known = closing.get(channel)
     closing.set(channel, Math.max(known ?? 0, seq))
     if (known !== undefined) return
-    readGap(channel)
-      .catch(onError)
-      .finally(() => {
+    readGap(channel).then(
+      () => {
+        const heard = closing.get(channel) ?? 0
         closing.delete(channel)
+        // Heard of after the last look, before this moment.
+        if (heard > (last.get(channel) ?? 0) && heard > seq) closeGap(channel, heard)
         flushSoon()
-      })
+      },
+      (error: unknown) => {
+        closing.delete(channel)
+        onError(error)
+      },
+    )
   }
 
   /** Reads until everything that was heard of has passed. */

@@ -10,7 +10,8 @@ export const BACKPRESSURE_LIMIT = 4 * 1024 * 1024
 const HIGH_WATER_MAX = 256 * 1024
 /** With very many connections the bound on all of them gives way to this, so that a burst moves nobody. */
 const SHARE_MIN = 16 * 1024
-const BUDGET_MAX = BACKPRESSURE_LIMIT - HIGH_WATER_MAX - LAG_MESSAGES * FRAME_BYTES_MAX
+/** A reader may go one frame over the mark. */
+const BUDGET_MAX = BACKPRESSURE_LIMIT - HIGH_WATER_MAX - (LAG_MESSAGES + 1) * FRAME_BYTES_MAX
 
 export type Sweep = ReturnType<typeof createSweep>
 

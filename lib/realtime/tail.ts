@@ -38,13 +38,17 @@ interface Run {
   events: EncodedEvent[]
   start: number
   bytes: number
+  /** Cost of the events before `start`, which the list still holds on to. */
+  passed: number
 }
 
 export type Tail = ReturnType<typeof createTail>
 
 /** @param bytesMax bound on the cost of all events kept */
 export function createTail(bytesMax: number) {
-  const runs = new Map<Channel, Run>(channels.map((channel) => [channel, { events: [], start: 0, bytes: 0 }]))
+  const runs = new Map<Channel, Run>(
+    channels.map((channel) => [channel, { events: [], start: 0, bytes: 0, passed: 0 }]),
+  )
   let bytes = 0
 
   function evict(): void {
@@ -54,12 +58,13 @@ export function createTail(bytesMax: number) {
     if (!largest || !oldest) return
     largest.start += 1
     largest.bytes -= oldest.cost
+    largest.passed += oldest.cost
     bytes -= oldest.cost
-    // Compacted now and then, so that dropping one costs O(1) on average.
-    if (largest.start > 1024 && largest.start * 2 > largest.events.length) {
-      largest.events = largest.events.slice(largest.start)
-      largest.start = 0
-    }
+    // Compacted now and then, so that dropping one costs O(1) on average and an eighth at most is held too long.
+    if (largest.passed * 8 <= bytesMax) return
+    largest.events = largest.events.slice(largest.start)
+    largest.start = 0
+    largest.passed = 0
   }
 
   return {
@@ -70,7 +75,7 @@ export function createTail(bytesMax: number) {
       const last = run.events.at(-1)
       if (last && last.seq + 1 !== event.seq) {
         bytes -= run.bytes
-        Object.assign(run, { events: [], start: 0, bytes: 0 })
+        Object.assign(run, { events: [], start: 0, bytes: 0, passed: 0 })
       }
       run.events.push(event)
       run.bytes += event.cost

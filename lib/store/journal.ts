@@ -1,8 +1,9 @@
 /** The journal: the stored events, the only truth; numbers them on the way in, reads them back in order. */
+import { CompiledQuery } from 'kysely'
 import { channels, type Channel, type StoredEvent } from '../protocol/events.ts'
 import type { Positions } from '../protocol/cursor.ts'
 import { inChunks } from './chunks.ts'
-import type { Database, Queries } from './schema.ts'
+import type { Database, Queries, Schema } from './schema.ts'
 import { numberEvents, type PendingEvent } from './write.ts'
 
 /** What a read saw: its value and the heads of that same state. */
@@ -10,6 +11,9 @@ export interface Snapshot<T> {
   readonly value: T
   readonly heads: Positions
 }
+
+/** Read with every write and every answer: compiled once. */
+const HEADS = CompiledQuery.raw('select "channel", "seq", "trimmed" from "heads"')
 
 export type Journal = ReturnType<typeof createJournal>
 
@@ -94,7 +98,7 @@ export function createJournal(database: Database, known: { heads: Positions; tri
 
 /** Heads and trimmed positions of all channels, as this connection sees them. */
 export async function readHeads(queries: Queries): Promise<{ heads: Positions; trimmed: Positions }> {
-  const rows = await queries.selectFrom('heads').select(['channel', 'seq', 'trimmed']).execute()
+  const { rows } = await queries.executeQuery<Schema['heads']>(HEADS)
   const heads: Positions = {}
   const trimmed: Positions = {}
   for (const row of rows) {

@@ -2,10 +2,11 @@
 import { Database as SqliteFile, type Statement } from 'bun:sqlite'
 import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { Kysely, SqliteDialect, sql } from 'kysely'
+import { CompiledQuery, Kysely, SqliteDialect } from 'kysely'
 import { isStorageFault, storageRefusal } from './faults.ts'
 import type { Database, Schema } from './schema.ts'
 
+const BEGIN = CompiledQuery.raw('begin immediate')
 /** Compiled statements kept; the domain's own are far fewer. */
 const STATEMENTS_MAX = 500
 /** A write-ahead log smaller than this is left alone. */
@@ -46,7 +47,7 @@ export function openSqlite(folder: string, { durability }: SqliteOptions): Datab
   return {
     dialect: 'sqlite',
     queries,
-    begin: async (held) => void (await sql`begin immediate`.execute(held)),
+    begin: async (held) => void (await held.executeQuery(BEGIN)),
     transactionStands: () => file.inTransaction,
     sync: durability === 'full' ? wal.sync : () => Promise.resolve(),
     // The single connection is held for the read, so nothing can commit between its statements.

@@ -1,5 +1,5 @@
 /** The writer: the writes waiting now, in one transaction, their events numbered; nothing is told before it is durable. */
-import { sql } from 'kysely'
+import { CompiledQuery } from 'kysely'
 import type { StoredEvent } from '../protocol/events.ts'
 import type { Positions } from '../protocol/cursor.ts'
 import { Refusal } from '../protocol/refusals.ts'
@@ -10,6 +10,13 @@ import { writeInto, type Committed, type PendingEvent, type Write, type WriteFun
 /** One group takes at most this many writes, or as many as fit into GROUP_MS. */
 const GROUP_WRITES_MAX = 256
 const GROUP_MS = 2
+
+// Compiled once: building a query costs Kysely more than SQLite needs to run these.
+const COMMIT = CompiledQuery.raw('commit')
+const ROLLBACK = CompiledQuery.raw('rollback')
+const SAVEPOINT = CompiledQuery.raw('savepoint one_write')
+const RELEASE = CompiledQuery.raw('release savepoint one_write')
+const ROLLBACK_TO = CompiledQuery.raw('rollback to savepoint one_write')
 
 interface WriterJournal {
   /** Numbers and inserts the events on the open transaction; answers the new heads of all channels. */
@@ -128,10 +135,10 @@ export function createWriter(options: WriterOptions) {
       const { now, events: drafts, touched } = collected
       await options.derive(writeInto(queries, now, drafts, touched), touched)
       const { events, heads } = await options.journal.append(queries, drafts, now)
-      await sql`commit`.execute(queries)
+      await queries.executeQuery(COMMIT)
       return { outcomes, events, heads }
     } catch (error) {
-      if (database.transactionStands()) await sql`rollback`.execute(queries).catch(() => undefined)
+      if (database.transactionStands()) await queries.executeQuery(ROLLBACK).catch(() => undefined)
       throw error
     }
   }
@@ -140,10 +147,10 @@ export function createWriter(options: WriterOptions) {
   async function runOne(queries: Queries, waiting: Waiting, group: Collected): Promise<Outcome | undefined> {
     const own: PendingEvent[] = []
     const touched = new Set<string>()
-    await sql`savepoint one_write`.execute(queries)
+    await queries.executeQuery(SAVEPOINT)
     try {
       const value = await waiting.run(writeInto(queries, group.now, own, touched))
-      await sql`release savepoint one_write`.execute(queries)
+      await queries.executeQuery(RELEASE)
       const from = group.events.length
       group.events.push(...own)
       for (const key of touched) group.touched.add(key)
@@ -151,8 +158,8 @@ export function createWriter(options: WriterOptions) {
     } catch (error) {
       // SQLITE_FULL inside a savepoint rolls back everything; going on would commit the next write alone.
       if (!database.transactionStands()) throw error
-      await sql`rollback to savepoint one_write`.execute(queries)
-      await sql`release savepoint one_write`.execute(queries)
+      await queries.executeQuery(ROLLBACK_TO)
+      await queries.executeQuery(RELEASE)
       waiting.reject(isStorageFault(error) ? storageRefusal(error) : error)
       return undefined
     }

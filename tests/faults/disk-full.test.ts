@@ -133,8 +133,8 @@ testWithMount('a server that goes on after the database gave up the transaction 
     },
     {
       file: 'lib/store/writer.ts',
-      find: 'await sql`rollback to savepoint one_write`.execute(queries)',
-      replace: 'await sql`rollback to savepoint one_write`.execute(queries).catch(() => undefined)',
+      find: 'await queries.executeQuery(ROLLBACK_TO)',
+      replace: 'await queries.executeQuery(ROLLBACK_TO).catch(() => undefined)',
     },
     {
       file: 'lib/store/writer.ts',

@@ -25,5 +25,8 @@ console.log(`slow consumers ${JSON.stringify(crowd)}`)
 
 const { rssMiB, dropped, bugs, moves, faults } = crowd
 const crowdHolds =
-  rssMiB.peak - rssMiB.base <= STALLED_MIB_MAX && dropped + bugs + faults.length === 0 && moves > 0
+  rssMiB.peak - rssMiB.base <= STALLED_MIB_MAX &&
+  dropped + bugs + faults.length === 0 &&
+  moves > 0 &&
+  crowd.convergedMs < Infinity
 process.exit(kills.violations.length === 0 && crowdHolds ? 0 : 1)

@@ -70,12 +70,12 @@ const faults: readonly Planted[] = [
     patches: [
       {
         file: 'lib/store/writer.ts',
-        find: 'await sql`commit`.execute(queries)',
+        find: 'await queries.executeQuery(COMMIT)',
         replace: `for (const { waiting, value, from, to } of outcomes) {
           waiting.resolve({ value, events: events.slice(from, to), heads })
         }
         await new Promise((resolve) => setTimeout(resolve, 20))
-        await sql\`commit\`.execute(queries)`,
+        await queries.executeQuery(COMMIT)`,
       },
     ],
     found: /lost: /,
@@ -124,15 +124,15 @@ const faults: readonly Planted[] = [
       { file: 'lib/store/writer.ts', find: 'if (!database.transactionStands()) throw error', replace: '' },
       {
         file: 'lib/store/writer.ts',
-        find: 'await sql`rollback to savepoint one_write`.execute(queries)\n      await sql`release savepoint one_write`.execute(queries)',
+        find: 'await queries.executeQuery(ROLLBACK_TO)\n      await queries.executeQuery(RELEASE)',
         replace:
-          'await sql`rollback to savepoint one_write`.execute(queries).catch(() => undefined)\n      await sql`release savepoint one_write`.execute(queries).catch(() => undefined)',
+          'await queries.executeQuery(ROLLBACK_TO).catch(() => undefined)\n      await queries.executeQuery(RELEASE).catch(() => undefined)',
       },
       {
         file: 'lib/store/writer.ts',
-        find: 'await sql`savepoint one_write`.execute(queries)\n    try {\n      const value = await waiting.run(writeInto(queries, group.now, own, touched))\n      await sql`release savepoint one_write`.execute(queries)',
+        find: 'await queries.executeQuery(SAVEPOINT)\n    try {\n      const value = await waiting.run(writeInto(queries, group.now, own, touched))\n      await queries.executeQuery(RELEASE)',
         replace:
-          'if (database.transactionStands()) await sql`savepoint one_write`.execute(queries)\n    try {\n      const value = await waiting.run(writeInto(queries, group.now, own, touched))\n      await sql`release savepoint one_write`.execute(queries).catch(() => undefined)',
+          'if (database.transactionStands()) await queries.executeQuery(SAVEPOINT)\n    try {\n      const value = await waiting.run(writeInto(queries, group.now, own, touched))\n      await queries.executeQuery(RELEASE).catch(() => undefined)',
       },
     ],
     found: /^(database|journal|queue_status|approval_queue_updated)|events say/,
