@@ -6,7 +6,7 @@ import { FolderInUse } from '../lib/store/sqlite.ts'
 import type { startServer } from '../server.ts'
 import { DemoFailure } from './demo-api.ts'
 import { runDemo } from './demo.ts'
-import { UsageError } from './options.ts'
+import { readOptions, UsageError } from './options.ts'
 import { serve } from './serve.ts'
 import { issueToken } from './token.ts'
 
@@ -26,6 +26,7 @@ export async function runCommand(words: readonly string[], start: typeof startSe
       case 'token':
         return console.log(await issueToken(loadConfig(), rest))
       case 'check':
+        readOptions(rest, [])
         return console.log(describeConfig(loadConfig()).join('\n'))
       case 'demo':
         return await runDemo(loadConfig(), rest, start)

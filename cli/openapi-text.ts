@@ -7,7 +7,7 @@ import { version } from '../package.json' with { type: 'json' }
 /** The routes as they are declared; services that only an answer would use are inert. */
 export function declaredRoutes(): readonly Route[] {
   return allRoutes({
-    pendingJobs: { wait: () => Promise.resolve() },
+    pendingJobs: { version: () => 0, wait: () => Promise.resolve() },
     monotonicMs: () => 0,
     system: {
       probeDatabase: () => Promise.resolve(),

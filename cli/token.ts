@@ -15,6 +15,8 @@ export async function issueToken(config: Config, words: readonly string[]): Prom
   } = readOptions(words, ['scope', 'subject', 'expires'])
   const unknown = unknownScope(scope)
   if (unknown !== undefined) throw new ConfigError(`--scope: there is no scope "${unknown}"`)
+  if (subject.length === 0 || subject.length > 256)
+    throw new ConfigError('--subject: expected 1 to 256 characters')
   const lifetime = durationSchema.safeParse(expires)
   if (!lifetime.success || lifetime.data < 1000 || lifetime.data > YEAR_MS) {
     throw new ConfigError(`--expires=${expires}: expected a duration from 1s to 8760h, such as 1h`)

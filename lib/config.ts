@@ -231,6 +231,9 @@ export function configWith(overrides: Partial<Config>): Config {
 
 /** What no single setting can say about itself. */
 function checkConfig(config: Config): Config {
+  if (config.JWT_SECRET !== undefined && Buffer.byteLength(config.JWT_SECRET) < 32) {
+    throw new ConfigError('JWT_SECRET=***: expected at least 32 bytes (RFC 7518 §3.2)')
+  }
   if (config.AUTH === 'off' && !loopbackHosts.has(config.HOST)) {
     throw new ConfigError(`AUTH="off" is allowed only on a loopback address, but HOST is "${config.HOST}"`)
   }

@@ -5,17 +5,16 @@ import {
   isEventType,
   type Channel,
   type Draft,
-  type EventData,
   type EventType,
   type StoredEvent,
 } from '../protocol/events.ts'
 import { Refusal, refuseInput } from '../protocol/refusals.ts'
 import type { Queries } from '../store/schema.ts'
 import type { Committed, Write } from '../store/write.ts'
-import { LEASE_SECONDS_DEFAULT } from './job-schemas.ts'
+import { claimInput, completeInput, failInput, jobPatch, progressInput } from './job-schemas.ts'
 import { cancelJob, claimJob, completeJob, failJob, reportProgress, setPriority } from './jobs.ts'
-import { patchPhoto } from './photos.ts'
-import { deleteSession, patchSession, sessionPatch } from './sessions.ts'
+import { patchPhoto, photoPatch } from './photos.ts'
+import { deleteSession, getSession, patchSession, sessionPatch } from './sessions.ts'
 
 /** A checked event and what its sender asked for. */
 export interface Publication {
@@ -25,6 +24,8 @@ export interface Publication {
   readonly subject: string
   /** The claim's number, where the sender names it. */
   readonly attempt: number | undefined
+  /** The event as it was sent: a field that was left out has no default here. */
+  readonly sent: Readonly<Record<string, unknown>>
 }
 
 /** The channel that events of a type travel on. @throws {Refusal} `unknown_type` */
@@ -46,7 +47,7 @@ export function parsePublication(
   const parsed = catalogue[type].data.safeParse(event)
   if (!parsed.success) throw refuseInput(parsed.error.issues, 'event.')
   const attempt = z.int().min(1).optional().safeParse(event['attempt'])
-  return { draft: { type, data: parsed.data } as Draft, command, subject, attempt: attempt.data }
+  return { draft: { type, data: parsed.data } as Draft, command, subject, attempt: attempt.data, sent: event }
 }
 
 /** Emits the event, or runs its command. @throws {Refusal} `conflict` about rows that only their routes may change */
@@ -92,55 +93,62 @@ export async function publishDurably(
   runWrite: <T>(run: (write: Write) => Promise<T>) => Promise<Committed<T>>,
   publication: Publication,
 ): Promise<StoredEvent> {
-  const { events } = await runWrite((write) => publish(write, publication))
-  const own = events.find(({ type }) => type === publication.draft.type)
+  const { events, group } = await runWrite((write) => publish(write, publication))
+  const { type: published } = publication.draft
+  const { session_id } = publication.draft.data as { session_id?: number | null }
+  // A derived event is the commit's, not the write's: the one about the same session is meant.
+  const about = ({ type, data }: StoredEvent) =>
+    type === published && (JSON.parse(data) as { session_id?: unknown }).session_id === session_id
+  const own = events.find(({ type }) => type === published) ?? group.find(about)
   if (!own) throw new Error(`${publication.draft.type} was published without an event`)
   return own
 }
 
-async function runCommand(write: Write, { draft, subject, attempt }: Publication): Promise<boolean> {
+/** Does what the row's route does, with its checks; false where the event is no command. */
+async function runCommand(write: Write, { draft, subject, attempt, sent }: Publication): Promise<boolean> {
   const claimant = { subject, attempt }
   switch (draft.type) {
     case 'job_started': {
       const { job_id, worker } = draft.data
-      await claimJob(write, job_id, subject, {
-        worker: worker || subject,
-        lease_seconds: LEASE_SECONDS_DEFAULT,
-      })
+      await claimJob(write, job_id, subject, check(claimInput, { worker: worker || subject }))
       return true
     }
     case 'job_progress':
-      await reportProgress(write, draft.data.job_id, claimant, draft.data)
+      await reportProgress(write, draft.data.job_id, claimant, check(progressInput, draft.data))
       return true
     case 'job_completed':
-      await completeJob(write, draft.data.job_id, claimant, draft.data)
+      await completeJob(write, draft.data.job_id, claimant, check(completeInput, draft.data))
       return true
     case 'job_failed':
-      await failJob(write, draft.data.job_id, claimant, { ...draft.data, retry: false })
+      await failJob(write, draft.data.job_id, claimant, check(failInput, { ...draft.data, retry: false }))
       return true
-    case 'job_requeued':
+    case 'job_requeued': {
       if (draft.data.reason !== 'retry') return false
-      await failJob(write, draft.data.job_id, { subject, attempt: draft.data.attempt }, RETRY)
+      const retry = check(failInput, { error_message: '', retry: true })
+      await failJob(write, draft.data.job_id, { subject, attempt: draft.data.attempt }, retry)
       return true
+    }
     case 'job_cancelled':
       await cancelJob(write, draft.data.job_id)
       return true
     case 'priority_changed': {
-      const { job_id, new_priority, reason } = draft.data
-      await setPriority(write, job_id, { priority: new_priority, reason })
+      const { job_id, new_priority: priority, reason } = draft.data
+      await setPriority(write, job_id, check(jobPatch, { priority, reason }))
       return true
     }
-    case 'photo_analyzed':
+    case 'photo_analyzed': {
+      const { ai_score, analysis_results } = sent
+      await patchPhoto(write, draft.data.photo_id, check(photoPatch, { ai_score, analysis_results }))
+      return true
+    }
     case 'photo_selected': {
-      const { photo_id, session_id: _, ...patch } = draft.data
-      await patchPhoto(write, photo_id, patch)
+      const { context_tag, selected_preset } = draft.data
+      await patchPhoto(write, draft.data.photo_id, check(photoPatch, { context_tag, selected_preset }))
       return true
     }
     case 'session_updated':
-      await patchSession(write, draft.data.session_id, patchOf(draft.data))
-      return true
     case 'session_completed':
-      await patchSession(write, draft.data.session_id, { status: 'completed' })
+      await changeSession(write, draft)
       return true
     case 'session_deleted':
       await deleteSession(write, draft.data.session_id)
@@ -150,10 +158,26 @@ async function runCommand(write: Write, { draft, subject, attempt }: Publication
   }
 }
 
-const RETRY = { error_message: '', error_details: {}, retry: true } as const
+/** Renames or moves a session. @throws {Refusal} `conflict` when that already holds: no event would follow */
+async function changeSession(
+  write: Write,
+  draft: Extract<Draft, { type: 'session_updated' | 'session_completed' }>,
+): Promise<void> {
+  const { session_id, session_name } = draft.data
+  const { name, status } = await getSession(write.queries, session_id)
+  const wanted =
+    draft.type === 'session_completed'
+      ? { name, status: 'completed' }
+      : { name: session_name, status: draft.data.status }
+  if (wanted.name === name && wanted.status === status) {
+    throw new Refusal('conflict', `session ${session_id} is ${status} already`)
+  }
+  await patchSession(write, session_id, check(sessionPatch, wanted))
+}
 
-function patchOf({ session_name, status }: EventData<'session_updated'>) {
-  const parsed = sessionPatch.safeParse({ name: session_name, status })
+/** What the route would have checked. @throws {Refusal} `invalid_message` */
+function check<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const parsed = schema.safeParse(value)
   if (!parsed.success) throw refuseInput(parsed.error.issues, 'event.')
   return parsed.data
 }

@@ -13,6 +13,18 @@ export async function moveJobPhoto(write: Write, { photo_id }: JobRow, status: P
   if (photo.status !== 'approved' && photo.status !== 'rejected') await movePhoto(write, photo, status)
 }
 
+/** What a finished job made of its photo is what a later cancel of another one gives back. */
+export async function endJobPhoto(write: Write, row: JobRow, status: 'completed' | 'failed'): Promise<void> {
+  await moveJobPhoto(write, row, status)
+  await write.queries
+    .updateTable('jobs')
+    .set({ photo_status: status })
+    .where('photo_id', '=', row.photo_id)
+    .where('id', '!=', row.id)
+    .where('status', 'in', ['pending', 'processing'])
+    .execute()
+}
+
 export async function updateJob(write: Write, row: JobRow, columns: Partial<JobRow>): Promise<JobRow> {
   await write.queries.updateTable('jobs').set(columns).where('id', '=', row.id).execute()
   return { ...row, ...columns }

@@ -16,7 +16,16 @@ import type {
   progressInput,
 } from './job-schemas.ts'
 import type { PhotoStatus } from './photo-status.ts'
-import { hasOpenJob, leaseEnd, moveJobPhoto, namesOf, readJob, toJob, updateJob } from './job-rows.ts'
+import {
+  endJobPhoto,
+  hasOpenJob,
+  leaseEnd,
+  moveJobPhoto,
+  namesOf,
+  readJob,
+  toJob,
+  updateJob,
+} from './job-rows.ts'
 import { movePhoto, readPhoto } from './photos.ts'
 import { parseObject, readPage } from './values.ts'
 
@@ -133,7 +142,7 @@ export async function completeJob(
   const row = await readClaimed(write, id, claimant)
   const after = await finish(write, row, 'completed', { progress: 100, result: JSON.stringify(result) })
   write.emit({ type: 'job_completed', data: { ...namesOf(row), result } })
-  await moveJobPhoto(write, row, 'completed')
+  await endJobPhoto(write, row, 'completed')
   return toJob(after)
 }
 
@@ -214,7 +223,7 @@ export async function failForGood(
     type: 'job_failed',
     data: { ...namesOf(row), error_message, error_details: parseObject(error.error_details) },
   })
-  await moveJobPhoto(write, row, 'failed')
+  await endJobPhoto(write, row, 'failed')
   return after
 }
 

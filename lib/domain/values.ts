@@ -15,7 +15,12 @@ export const text = (max: number) =>
 /** SQLite and Postgres both take more, JSON numbers do not. */
 export const rowId = z.int().positive().max(Number.MAX_SAFE_INTEGER)
 /** An id in a path or query. */
-export const rowIdParam = z.coerce.number().pipe(rowId)
+export const rowIdParam = z
+  .string()
+  .regex(/^\d{1,16}$/, 'expected a whole number')
+  .transform(Number)
+  .pipe(rowId)
+  .meta({ override: { type: 'integer', minimum: 1 } })
 export const timestamp = z.iso.datetime().meta({ description: 'UTC, ISO 8601 with milliseconds' })
 
 /** Largest JSON text of one object field; an event that carries it must stay under 64 KiB. */
@@ -63,7 +68,12 @@ export async function readPage<T extends keyof Schema, O>(
     .executeTakeFirstOrThrow()
   const field = sort?.replace(/^-/, '') as ReferenceExpression<Schema, T> | undefined
   const direction = sort?.startsWith('-') ? 'desc' : 'asc'
-  const sorted = field ? query.orderBy(field, direction) : query
+  // The databases disagree on where nulls sort; here they are the least, as in SQLite.
+  const sorted = field
+    ? query.orderBy(field, (order) =>
+        direction === 'desc' ? order.desc().nullsLast() : order.asc().nullsFirst(),
+      )
+    : query
   const rows = await sorted
     .orderBy(tieBreak, field ? direction : 'asc')
     .limit(limit)

@@ -8,6 +8,7 @@ import { formatCursor, type Positions } from '../protocol/cursor.ts'
 import { Refusal, refuseInput, type RefusalCode } from '../protocol/refusals.ts'
 import type { Origins } from '../access/origins.ts'
 import { requireApi, type Principal } from '../access/rights.ts'
+import { isStorageFault, storageRefusal } from '../store/faults.ts'
 import type { Snapshot } from '../store/journal.ts'
 import type { Queries } from '../store/schema.ts'
 import { problem } from './problem.ts'
@@ -84,7 +85,8 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     const refusal = new Refusal('method_not_allowed', `this address takes ${allowed.join(', ')}`)
     return refuse(c, refusal, { Allow: allowed.join(', ') })
   })
-  app.onError((error, c) => {
+  app.onError((thrown, c) => {
+    const error = isStorageFault(thrown) ? storageRefusal(thrown) : thrown
     if (error instanceof Refusal) {
       if (error.cause !== undefined) services.onFault(error)
       return refuse(c, error)
@@ -184,7 +186,10 @@ async function bodyOf(c: Context<Env>, schema: z.ZodType, bytesMax: number): Pro
   }
   const tooLarge = () => new Refusal('too_large', `the body is larger than ${bytesMax} bytes`)
   if (Number(c.req.header('content-length') ?? 0) > bytesMax) throw tooLarge()
-  const bytes = await c.req.arrayBuffer()
+  const bytes = await c.req.arrayBuffer().catch((error: unknown) => {
+    // Bun's own bound, a little above ours, met by a chunked body.
+    throw String(error).includes('maxRequestBodySize') ? tooLarge() : error
+  })
   if (bytes.byteLength > bytesMax) throw tooLarge()
   const parsed = schema.safeParse(decodeJson(utf8(bytes)))
   if (!parsed.success) throw refuseInput(parsed.error.issues)

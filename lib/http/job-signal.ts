@@ -3,9 +3,13 @@ import type { JobSignal } from './jobs.ts'
 
 export function createJobSignal(): JobSignal & { wake(): void } {
   const waiting = new Set<() => void>()
+  let version = 0
   return {
-    wait: (ms, signal) =>
+    version: () => version,
+    wait: (seen, ms, signal) =>
       new Promise<void>((resolve) => {
+        // A job came between the look and the wait.
+        if (seen !== version || signal.aborted) return resolve()
         const done = () => {
           waiting.delete(done)
           clearTimeout(timer)
@@ -17,6 +21,7 @@ export function createJobSignal(): JobSignal & { wake(): void } {
         waiting.add(done)
       }),
     wake() {
+      version += 1
       const [first] = waiting
       first?.()
     },

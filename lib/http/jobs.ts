@@ -33,8 +33,10 @@ const WAIT_MAX = 30
 
 /** Tells waiting claims that a job became pending. */
 export interface JobSignal {
-  /** Resolves at the next pending job, after `ms`, or when the signal aborts. */
-  wait(ms: number, signal: AbortSignal): Promise<void>
+  /** Counts the jobs that became pending. */
+  version(): number
+  /** Resolves at the next pending job after `seen`, after `ms`, or when the signal aborts. */
+  wait(seen: number, ms: number, signal: AbortSignal): Promise<void>
 }
 
 interface Fenced {
@@ -98,11 +100,14 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
         async run(runWrite, { query, body, principal, signal }) {
           const deadline = monotonicMs() + query.wait * 1000
           for (;;) {
+            const seen = pending.version()
             const claimed = await runWrite((write) => claimNextJob(write, principal.subject, body))
             const left = deadline - monotonicMs()
             const done = claimed.value !== undefined || left <= 0 || signal.aborted
             if (done) return { ...claimed, value: { job: claimed.value ?? null } }
-            await pending.wait(left, signal)
+            await pending.wait(seen, left, signal)
+            // Nobody is there any more to work on it; the next waiter takes the job.
+            if (signal.aborted) return { ...claimed, value: { job: null } }
           }
         },
       },

@@ -131,7 +131,11 @@ function normalise(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map(normalise)
   const entries = Object.entries(value)
-  for (const [key] of entries) normalise(key)
+  for (const [key] of entries) {
+    normalise(key)
+    // Objects lose it on the way; the scan refuses it in MessagePack, where unpacking would rename it.
+    if (key === '__proto__') throw new Refusal('invalid_message', 'a key is __proto__')
+  }
   return Object.fromEntries(entries.map(([key, field]) => [key, normalise(field)]))
 }
 

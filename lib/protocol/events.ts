@@ -18,8 +18,13 @@ export const jsonObject = z.preprocess(
 )
 const rowId = z.int().positive()
 const ofPhoto = { photo_id: rowId, session_id: rowId.nullable().default(null) }
+const jobId = z
+  .string()
+  .min(1)
+  .max(64)
+  .refine((id) => !id.includes('\0'), 'must not contain U+0000')
 const ofJob = {
-  job_id: z.string().min(1).max(64),
+  job_id: jobId,
   photo_id: rowId.nullable().default(null),
   session_id: rowId.nullable().default(null),
 }
@@ -95,7 +100,7 @@ export const catalogue = {
     error_type: text,
     error_message: text,
     error_details: jsonObject.default({}),
-    job_id: z.string().min(1).max(64).optional(),
+    job_id: jobId.optional(),
     photo_id: rowId.optional(),
   }),
 

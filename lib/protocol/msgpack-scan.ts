@@ -4,6 +4,7 @@ import { Refusal } from './refusals.ts'
 
 /** Deepest nesting of maps and arrays that a message may have, in any framing. */
 export const DEPTH_MAX = 32
+const PROTO = Buffer.from('__proto__')
 
 /**
  * Accepts exactly one value of the types JSON has too. msgpackr would also build dates, records, sets and
@@ -26,8 +27,10 @@ export function scanMessagePack(bytes: Uint8Array): void {
     const start = take(width)
     return width === 1 ? view.getUint8(start) : width === 2 ? view.getUint16(start) : view.getUint32(start)
   }
-  const string = (size: number) => {
+  const string = (size: number, isKey: boolean) => {
     const start = take(size)
+    const isProto = isKey && size === PROTO.length && PROTO.equals(bytes.subarray(start, start + size))
+    if (isProto) throw refused('a key is __proto__')
     if (!isUtf8(bytes.subarray(start, start + size))) throw refused('a string is not valid UTF-8')
   }
   const container = (size: number, isMap: boolean) => {
@@ -50,14 +53,14 @@ export function scanMessagePack(bytes: Uint8Array): void {
     if (tag <= 0x7f || tag >= 0xe0) continue
     if (tag <= 0x8f) container(tag & 0x0f, true)
     else if (tag <= 0x9f) container(tag & 0x0f, false)
-    else if (tag <= 0xbf) string(tag & 0x1f)
+    else if (tag <= 0xbf) string(tag & 0x1f, isKey)
     else if (tag === 0xc0 || tag === 0xc2 || tag === 0xc3) continue
     else if (tag === 0xca || tag === 0xcb)
       finite(tag === 0xca ? view.getFloat32(take(4)) : view.getFloat64(take(8)))
     else if (tag >= 0xcc && tag <= 0xd3) take(1 << (tag - (tag <= 0xcf ? 0xcc : 0xd0)))
-    else if (tag === 0xd9) string(length(1))
-    else if (tag === 0xda) string(length(2))
-    else if (tag === 0xdb) string(length(4))
+    else if (tag === 0xd9) string(length(1), isKey)
+    else if (tag === 0xda) string(length(2), isKey)
+    else if (tag === 0xdb) string(length(4), isKey)
     else if (tag === 0xdc || tag === 0xdd) container(length(tag === 0xdc ? 2 : 4), false)
     else if (tag === 0xde || tag === 0xdf) container(length(tag === 0xde ? 2 : 4), true)
     else throw refused(`type 0x${tag.toString(16)} has no counterpart in JSON`)

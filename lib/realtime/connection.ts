@@ -7,15 +7,15 @@ import { closeCodeOf, mayReconnect, Refusal, type RefusalCode } from '../protoco
 import type { Principal } from '../access/rights.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
 import { positionOf, type Follower, type Readers, type Subscription } from './reader.ts'
-import { OPEN, type Socket } from './socket.ts'
+import { closeReason, OPEN, type Socket } from './socket.ts'
 import { frameBytes, type Topics } from './topic.ts'
 
 /** After this many unacceptable messages in a row the client is not speaking the protocol. */
 const FAULTS_MAX = 20
 /** Pings that wait for their pong at once. */
 const PONGS_MAX = 32
-/** A close reason longer than this would be cut in the middle of a character (RFC 6455 §5.5). */
-const REASON_BYTES_MAX = 123
+/** Publishes of one client that wait for their commit; over it its socket pauses. */
+const PUBLISHES_MAX = 64
 
 type MessageId = string | number | undefined
 
@@ -33,6 +33,8 @@ export interface ConnectionServices {
   readonly topics: Topics
   readonly readers: Readers
   readonly dispatch: Dispatch
+  /** Connections that owe a pong: told when topics move. */
+  readonly awaiting: Set<Connection>
   /** Heads of what this node has committed, durable or not. */
   readonly heads: () => Positions
   /** Resolves when all of that is durable and handed to the topics; undefined when it is already. */
@@ -72,6 +74,7 @@ export class Connection implements Follower, InboxOwner {
   readonly connectedAt: Date
   readonly subscriptions = new Map<Channel, Subscription>()
   private faults = 0
+  private publishes = 0
   private readonly inbox = new Inbox(this)
   private pongs: WaitingPong[] | undefined
 
@@ -107,19 +110,19 @@ export class Connection implements Follower, InboxOwner {
     return this.unsentBytes() > this.services.highWaterBytes()
   }
 
-  unsentBytes(): number {
-    return this.socket.getBufferedAmount()
+  /** Whether it is owed so much that nothing more is read from it. */
+  get isBusy(): boolean {
+    return this.isSlow || this.publishes >= PUBLISHES_MAX
   }
 
-  greet(): void {
-    this.send({
-      type: 'connection_established',
-      client_id: this.id,
-      server_time: this.services.now().toISOString(),
-      protocol: `lightwire.v1.${this.framing}`,
-      heartbeat_ms: this.services.heartbeatMs,
-      epoch: this.services.epoch,
-    })
+  /** Counts publishes that began (1) or ended (−1). */
+  countPublish(by: 1 | -1): void {
+    this.publishes += by
+    this.inbox.throttle()
+  }
+
+  unsentBytes(): number {
+    return this.socket.getBufferedAmount()
   }
 
   /** One frame of the client. */
@@ -190,6 +193,7 @@ export class Connection implements Follower, InboxOwner {
       throw new Refusal('rate_limited', `${PONGS_MAX} pings wait for their pong`, { retryAfterMs })
     }
     this.pongs.push({ id, target: this.services.heads() })
+    this.services.awaiting.add(this)
     const settled = this.services.settled()
     settled?.then(
       () => this.onMoved(),
@@ -232,8 +236,8 @@ export class Connection implements Follower, InboxOwner {
     const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
     this.send({ type: 'disconnect', code: closeCode, reason, reconnect, ...retry })
     this.services.onEnd(this, closeCode, reason)
-    const stuck = this.unsentBytes() > 0
-    this.socket.close(closeCode, cut(reason))
+    const stuck = this.isSlow || this.stalledSinceMs !== undefined
+    this.socket.close(closeCode, closeReason(reason))
     // A socket that takes nothing would linger until its bytes time out.
     if (stuck) this.socket.terminate()
   }
@@ -244,6 +248,7 @@ export class Connection implements Follower, InboxOwner {
       if (live) this.services.topics.leave(topic, this.socket)
     this.subscriptions.clear()
     this.pongs = undefined
+    this.services.awaiting.delete(this)
     this.inbox.clear()
     this.services.readers.forget(this)
   }
@@ -258,6 +263,7 @@ export class Connection implements Follower, InboxOwner {
       this.reply({ id }, { type: 'pong', timestamp: this.services.now().toISOString(), cursor: this.cursor })
     }
     this.pongs = undefined
+    this.services.awaiting.delete(this)
   }
 
   onOvertaken(channel: Channel): void {
@@ -290,11 +296,4 @@ export class Connection implements Follower, InboxOwner {
       return undefined
     }
   }
-}
-
-function cut(reason: string): string {
-  return Buffer.from(reason)
-    .subarray(0, REASON_BYTES_MAX)
-    .toString()
-    .replace(/\uFFFD$/, '')
 }

@@ -115,11 +115,15 @@ export function createDispatch(services: DispatchServices): Dispatch {
     const { event, command } = messages.parseBody('publish', incoming.body)
     requireChannel(principal, 'publish', services.channelOf(event.type))
     if (command) requireApi(principal, 'apiWrite')
-    services.publish(principal, event, command).then(
-      ({ type, channel, seq }) =>
-        connection.reply(incoming, { type: 'published', event_type: type, channel, seq }),
-      (error: unknown) => connection.fail(error, incoming.id),
-    )
+    const published = services.publish(principal, event, command)
+    connection.countPublish(1)
+    published
+      .then(
+        ({ type, channel, seq }) =>
+          connection.reply(incoming, { type: 'published', event_type: type, channel, seq }),
+        (error: unknown) => connection.fail(error, incoming.id),
+      )
+      .finally(() => connection.countPublish(-1))
   }
 
   async function custom(
@@ -132,7 +136,11 @@ export function createDispatch(services: DispatchServices): Dispatch {
     if (!handler) throw new Refusal('unknown_type', `there is no message type "${type.slice(0, 64)}"`)
     const { id, clientType } = connection
     const message = await handler(body, { id, clientType, subject: principal.subject })
-    if (message) connection.reply(incoming, message)
+    if (message === undefined) return
+    if (typeof (message as { type?: unknown } | null)?.type !== 'string') {
+      throw new TypeError(`the handler of "${type}" answered something without a string type`)
+    }
+    connection.reply(incoming, message)
   }
 
   return (connection, incoming) => {

@@ -40,7 +40,7 @@ interface HubOptions
     LivenessOptions,
     Omit<
       ConnectionServices,
-      'topics' | 'readers' | 'beforeSend' | 'highWaterBytes' | 'heartbeatMs' | 'onDropped'
+      'topics' | 'readers' | 'beforeSend' | 'highWaterBytes' | 'heartbeatMs' | 'onDropped' | 'awaiting'
     > {
   readonly journal: JournalReader
   readonly publisher: Publisher
@@ -58,6 +58,7 @@ export type Hub = ReturnType<typeof createHub>
 export function createHub(options: HubOptions) {
   const { metrics } = options
   const connections = new Map<string, Connection>()
+  const awaiting = new Set<Connection>()
   const onDropped = () => metrics.dropped.inc()
   const sweep = createSweep({
     connections,
@@ -82,6 +83,7 @@ export function createHub(options: HubOptions) {
     ...options,
     topics,
     readers,
+    awaiting,
     onDropped,
     beforeSend: sweep.before,
     highWaterBytes: sweep.highWaterBytes,
@@ -95,6 +97,7 @@ export function createHub(options: HubOptions) {
         topics.publish(event)
       }
       readers.wakeAhead()
+      for (const connection of awaiting) connection.onMoved()
     },
 
     /** Whether another client may connect. @throws {Refusal} `too_many_connections` */
@@ -115,7 +118,7 @@ export function createHub(options: HubOptions) {
         return connection
       }
       connection.principal = who
-      connection.greet()
+      connection.send(greeting(connection, options))
       return connection
     },
 
@@ -175,6 +178,17 @@ export function createHub(options: HubOptions) {
     },
 
     members: topics.members,
+  }
+}
+
+function greeting({ id, framing }: Connection, { now, epoch, heartbeatMs }: HubOptions): object {
+  return {
+    type: 'connection_established',
+    client_id: id,
+    server_time: now().toISOString(),
+    protocol: `lightwire.v1.${framing}`,
+    heartbeat_ms: heartbeatMs,
+    epoch,
   }
 }
 

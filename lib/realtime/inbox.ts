@@ -7,8 +7,8 @@ const HELD_FRAMES_MAX = 64
 export interface InboxOwner {
   readonly socket: Pick<Socket, 'pause' | 'resume'>
   readonly isOpen: boolean
-  /** Whether the client does not take what it is sent. */
-  readonly isSlow: boolean
+  /** Whether the client does not take what it is sent, or is owed too many answers. */
+  readonly isBusy: boolean
   /** Acts on a frame; a promise (that never rejects) holds back the next ones. */
   handle(frame: string | Uint8Array): Promise<void> | undefined
 }
@@ -28,7 +28,7 @@ export class Inbox {
 
   /** Stops reading a client that sends faster than it is answered, or does not take its answers. */
   throttle(): void {
-    const full = (this.held?.length ?? 0) >= HELD_FRAMES_MAX || this.owner.isSlow
+    const full = (this.held?.length ?? 0) >= HELD_FRAMES_MAX || this.owner.isBusy
     if (full === this.paused || !this.owner.isOpen) return
     this.paused = full
     if (full) this.owner.socket.pause()

@@ -10,6 +10,8 @@ import { frameBytes, type Topic, type Topics } from './topic.ts'
 const TICK_BYTES = 1024 * 1024
 /** Pages that may be under way from the journal at once. */
 const LOADS_MAX = 8
+/** After a read that failed. */
+const RETRY_MS = 1000
 
 /** One channel of one connection. While it is live, its position is its topic's. */
 export interface Subscription {
@@ -134,11 +136,19 @@ export function createReaders({ pages, topics, highWaterBytes, onDropped, onErro
         if (subscription.position !== position) return
         if (send(follower, channel, subscription, events) > 0) follower.onMoved()
       })
-      .catch(onError)
-      .finally(() => {
-        loading.delete(follower)
-        wake(follower)
-      })
+      .then(
+        () => again(follower),
+        (error: unknown) => {
+          onError(error)
+          // The database does not answer: asking again at once would only fill the log.
+          setTimeout(() => again(follower), RETRY_MS)
+        },
+      )
+  }
+
+  function again(follower: Follower): void {
+    loading.delete(follower)
+    wake(follower)
   }
 
   /** Sends what fits under the high-water mark and is published already; the bytes. */

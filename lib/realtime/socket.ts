@@ -20,3 +20,13 @@ export interface Socket {
 }
 
 export const OPEN = 1
+
+/** A close reason longer than this would be cut in the middle of a character (RFC 6455 §5.5). */
+const REASON_BYTES_MAX = 123
+
+export function closeReason(reason: string): string {
+  return Buffer.from(reason)
+    .subarray(0, REASON_BYTES_MAX)
+    .toString()
+    .replace(/\uFFFD$/, '')
+}

@@ -7,7 +7,8 @@ const sqliteFaults = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|BUSY|LOCKED|CORRUPT|
 const postgresFaults = /^(08|25006|40|53|57P|58)/
 const systemFaults = /^E[A-Z]{2,}$/
 /** pg gives broken connections no code. */
-const connectionFaults = /^(Connection terminated|timeout exceeded when trying to connect)/
+const connectionFaults =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/
 
 export function isStorageFault(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof Refusal) return false
@@ -20,12 +21,8 @@ export function isStorageFault(error: unknown): boolean {
 
 /** `storage_unavailable`, with the fault as its cause for the log. */
 export function storageRefusal(cause: unknown): Refusal {
-  return new Refusal(
-    'storage_unavailable',
-    'the database could not store the change; nothing of it was kept',
-    {
-      cause,
-      retryAfterMs: RETRY_AFTER_MS,
-    },
-  )
+  return new Refusal('storage_unavailable', 'the database cannot do it now; come again', {
+    cause,
+    retryAfterMs: RETRY_AFTER_MS,
+  })
 }

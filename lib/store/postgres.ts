@@ -25,6 +25,8 @@ export function openPostgres(url: string, { onIdleError }: PostgresOptions): Dat
     },
   })
   pool.on('error', onIdleError)
+  // A client that is checked out tells of a broken connection itself, beside the query that fails.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const queries = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
   return {
     dialect: 'postgres',

@@ -27,6 +27,8 @@ export interface Committed<T> {
   readonly value: T
   /** The write's own events, numbered, in the order it emitted them. */
   readonly events: readonly StoredEvent[]
+  /** All events of its commit: those of writes beside it, and of the values derived from them. */
+  readonly group: readonly StoredEvent[]
   /** Heads of all channels as this commit left them. */
   readonly heads: Positions
 }

@@ -186,7 +186,7 @@ export function createWriter(options: WriterOptions) {
   function acknowledge({ outcomes, events, heads }: Group): void {
     options.onDurable(events, heads)
     for (const { waiting, value, from, to } of outcomes) {
-      waiting.resolve({ value, events: events.slice(from, to), heads })
+      waiting.resolve({ value, events: events.slice(from, to), group: events, heads })
     }
   }
 

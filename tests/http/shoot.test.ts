@@ -213,6 +213,35 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       expect(again.status).toBe(409)
     })
 
+    test('cancelling a job leaves what another one has made of the photo', async () => {
+      await using server = await start(kind)
+      const { photos } = await shoot(server)
+      const [a, b] = [
+        (await server.api<Row>('POST', '/api/jobs', { photo_id: photos[0] })).body,
+        (await server.api<Row>('POST', '/api/jobs', { photo_id: photos[0] })).body,
+      ]
+      await server.api('POST', '/api/jobs/claim', { worker: 'w' })
+      await server.api('POST', `/api/jobs/${a.id}/complete`, { result: {} })
+
+      await server.api('DELETE', `/api/jobs/${b.id}`)
+
+      expect((await server.api<Row>('GET', `/api/photos/${photos[0]}`)).body.status).toBe('completed')
+    })
+
+    test('lists sort photos without a score below all others', async () => {
+      await using server = await start(kind)
+      const { photos } = await shoot(server, 3)
+      await server.api('PATCH', `/api/photos/${photos[1]}`, { ai_score: 2 })
+
+      const scores = async (sort: string) => {
+        const { body } = await server.api<{ photos: Row[] }>('GET', `/api/photos?sort=${sort}`)
+        return body.photos.map(({ ai_score }) => ai_score)
+      }
+
+      expect(await scores('-ai_score')).toEqual([2, null, null])
+      expect(await scores('ai_score')).toEqual([null, null, 2])
+    })
+
     test('an import is all or none', async () => {
       await using server = await start(kind)
       const { session } = await shoot(server, 1)

@@ -72,6 +72,7 @@ test.each([
   ['JSON nested 33 deep', nested(33)],
   ['a lone surrogate', '{"type":"\\ud800"}'],
   ['a lone surrogate in a key', '{"\\udfff":1}'],
+  ['a key that would be the prototype', '{"a":{"__proto__":{"b":1}}}'],
 ])('JSON: %s is refused', (_, frame) => {
   expect(refusalOf(() => decodeFrame('json', frame, FRAME_BYTES))).toBe('invalid_message')
 })
@@ -93,6 +94,7 @@ test.each([
   ['a string that is not UTF-8', Buffer.from([0xa2, 0xc3, 0x28])],
   ['not a number', packr.pack({ n: Number.NaN })],
   ['infinity', packr.pack({ n: Number.POSITIVE_INFINITY })],
+  ['a key that would be the prototype', Buffer.from([0x81, 0xa9, ...Buffer.from('__proto__'), 0xc0])],
   ['two values', Buffer.from([0xc0, 0xc0])],
 ])('MessagePack: %s is refused', (_, frame) => {
   expect(refusalOf(() => decodeFrame('msgpack', new Uint8Array(frame), FRAME_BYTES))).toBe('invalid_message')

@@ -252,6 +252,76 @@ test('an event about a row held here is a command, with the checks of its route,
   expect(body).toMatchObject({ status: 'completed', worker: 'lightroom', attempts: 1, result: {} })
 })
 
+test('a command is checked as its route checks, and takes only what was sent', async () => {
+  await using server = await startTestServer()
+  const session = (
+    await server.api<{ id: number }>('POST', '/api/sessions', { name: 's', import_folder: '/x' })
+  ).body
+  const photo = (
+    await server.api<{ id: number }>('POST', '/api/photos', { file_path: '/a', session_id: session.id })
+  ).body
+  await server.api('PATCH', `/api/photos/${photo.id}`, { ai_score: 4.5 })
+  const client = await server.connect()
+  const publish = (event: object) => client.request({ type: 'publish', event, command: true })
+  const counts = { total_photos: 1, processed_photos: 0, progress_percent: 0 }
+  const renamed = {
+    type: 'session_updated',
+    session_id: session.id,
+    session_name: 't',
+    status: 'selecting',
+    ...counts,
+  }
+  const completed = {
+    type: 'session_completed',
+    session_id: session.id,
+    session_name: 't',
+    total_photos: 1,
+    approved_photos: 0,
+    approval_rate: 0,
+  }
+
+  const replies = [
+    await publish({ type: 'photo_analyzed', photo_id: photo.id, analysis_results: { b: 1 } }),
+    await publish({ type: 'photo_analyzed', photo_id: photo.id, ai_score: 99 }),
+    await publish({ ...renamed, status: 'dancing' }),
+    await publish(renamed),
+    await publish(renamed),
+    await publish(completed),
+    await publish(completed),
+  ]
+
+  expect(replies.map(({ type, code }) => code ?? type)).toEqual([
+    'published',
+    'invalid_message',
+    'invalid_message',
+    'published',
+    'conflict',
+    'published',
+    'conflict',
+  ])
+  const { body } = await server.api('GET', `/api/photos/${photo.id}`)
+  expect(body).toMatchObject({ ai_score: 4.5, analysis_results: { b: 1 } })
+})
+
+test('a client that publishes without waiting is read no faster than it is answered', async () => {
+  await using server = await startTestServer()
+  const client = await server.connect()
+  const text = 'x'.repeat(50_000)
+
+  for (let id = 0; id < 1000; id += 1) {
+    client.send({
+      type: 'publish',
+      id,
+      event: { type: 'error_occurred', error_type: 'a', error_message: text },
+    })
+  }
+  const replies = await Promise.all(
+    Array.from({ length: 1000 }, (_, id) => client.next((reply) => reply['id'] === id)),
+  )
+
+  expect(replies.map(({ seq }) => seq)).toEqual(Array.from({ length: 1000 }, (_, n) => n + 1))
+})
+
 test('derived values are taken from outside while there is nothing to derive them from', async () => {
   await using server = await startTestServer()
   const client = await server.connect()
@@ -379,6 +449,7 @@ test('custom handlers answer messages of their own; what they throw is a refusal
           throw new Error('a secret of the inside')
         },
         reject: () => Promise.reject(new TypeError('another')),
+        text: () => 'hi' as unknown as object,
         circular: () => {
           const message: Record<string, unknown> = { type: 'x' }
           message['self'] = message
@@ -390,7 +461,7 @@ test('custom handlers answer messages of their own; what they throw is a refusal
   const client = await server.connect()
 
   const replies = []
-  for (const type of ['echo', 'later', 'refuse', 'break', 'reject', 'circular', 'unheard']) {
+  for (const type of ['echo', 'later', 'refuse', 'break', 'reject', 'text', 'circular', 'unheard']) {
     replies.push(await client.request({ type, text: 'hi' }))
   }
   client.send({ type: 'silent', id: 'none' })
@@ -401,6 +472,7 @@ test('custom handlers answer messages of their own; what they throw is a refusal
     'echoed',
     'came',
     'conflict',
+    'internal',
     'internal',
     'internal',
     'internal',

@@ -72,7 +72,7 @@ const faults: readonly Planted[] = [
         file: 'lib/store/writer.ts',
         find: 'await queries.executeQuery(COMMIT)',
         replace: `for (const { waiting, value, from, to } of outcomes) {
-          waiting.resolve({ value, events: events.slice(from, to), heads })
+          waiting.resolve({ value, events: events.slice(from, to), group: events, heads })
         }
         await new Promise((resolve) => setTimeout(resolve, 20))
         await queries.executeQuery(COMMIT)`,
