@@ -6,8 +6,9 @@ import type { Pages } from './pages.ts'
 import type { EncodedEvent } from './tail.ts'
 import { frameBytes, type Topic, type Topics } from './topic.ts'
 
-/** Bytes of pages sent in one turn of the event loop, over all readers. */
-const TICK_BYTES = 1024 * 1024
+/** Bytes of pages sent in one turn, over all readers; then the live clients have the loop to themselves for a moment. */
+const TICK_BYTES = 256 * 1024
+const PAUSE_MS = 2
 /** Pages that may be under way from the journal at once. */
 const LOADS_MAX = 8
 /** After a read that failed. */
@@ -76,10 +77,10 @@ export function createReaders({ pages, topics, highWaterBytes, onDropped, onErro
       if (budget <= 0) break
     }
     admit()
-    if (ready.size > 0 && !scheduled) {
-      scheduled = true
-      setImmediate(tick)
-    }
+    if (ready.size === 0 || scheduled) return
+    scheduled = true
+    if (budget > 0) setImmediate(tick)
+    else setTimeout(tick, PAUSE_MS)
   }
 
   /** Lets as many waiting followers ask again as there are places; whoever then needs none leaves it to the next tick. */

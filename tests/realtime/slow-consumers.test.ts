@@ -99,7 +99,7 @@ test('hundreds that resume at the same place all become live, a few pages read a
 
   for (const follower of followers) readers.wake(follower)
   for (let turn = 0; turn < 10_000 && followers.some(({ isLive }) => !isLive); turn += 1) {
-    await new Promise((resolve) => setImmediate(resolve))
+    await new Promise((resolve) => setTimeout(resolve, 1))
   }
 
   expect(followers.filter(({ isLive }) => !isLive)).toEqual([])
