@@ -138,9 +138,9 @@ testWithMount('a server that goes on after the database gave up the transaction 
     },
     {
       file: 'lib/store/writer.ts',
-      find: `one_write\`.execute(queries)
+      find: `await queries.executeQuery(RELEASE)
       waiting.reject(`,
-      replace: `one_write\`.execute(queries).catch(() => undefined)
+      replace: `await queries.executeQuery(RELEASE).catch(() => undefined)
       waiting.reject(`,
     },
   ])
