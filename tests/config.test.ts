@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describeConfig, loadConfig, settingsTable } from '../lib/config.ts'
 import { projectRoot } from './support/process.ts'
 
-test('an empty environment gives the defaults of DESIGN', () => {
+test('an empty environment gives the defaults that README tells', () => {
   const config = loadConfig({})
 
   expect(config).toMatchObject({

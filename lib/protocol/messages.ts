@@ -13,7 +13,7 @@ export const clientTypeSchema = z
 /** Names are compared with the known channels apart, so that an unknown one is `unknown_channel`. */
 const channelList = z.array(z.string(), { error: 'expected a list of channel names' }).min(1).max(50)
 
-/** Fields of step-3 subscriptions are refused rather than silently ignored. */
+/** Fields that PROTOCOL reserves are refused rather than silently ignored. */
 const notYet = z.undefined({ error: 'this server does not offer it yet' }).optional()
 
 /** The client's messages by type; their `id` is checked apart, so that a refusal can carry it. */

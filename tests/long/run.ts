@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { runSlowConsumers } from './slow-consumers.ts'
 import { soak } from './soak.ts'
 
-/** Issue of memory: what stalled clients may cost a server at default settings. */
+/** What 200 stalled clients of 1000 may cost a server at default settings. */
 const STALLED_MIB_MAX = 64
 
 const { values } = parseArgs({
