@@ -3,8 +3,6 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 const COMMIT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 
-export type Metrics = ReturnType<typeof createMetrics>
-
 /** A registry of its own per server, so that two servers in one process do not share counts. */
 export function createMetrics() {
   const registry = new Registry()

@@ -41,10 +41,6 @@ export const clientMessages = {
 export type ClientMessageType = keyof typeof clientMessages
 export type ClientMessage<T extends ClientMessageType> = z.output<(typeof clientMessages)[T]>
 
-export function isClientMessageType(type: string): type is ClientMessageType {
-  return Object.hasOwn(clientMessages, type)
-}
-
 /** What every message of a client has: a type, and perhaps an id that replies carry. */
 export interface Incoming {
   readonly type: string

@@ -176,8 +176,6 @@ export function createHub(options: HubOptions) {
       }
       return count
     },
-
-    members: topics.members,
   }
 }
 

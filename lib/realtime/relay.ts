@@ -18,8 +18,6 @@ interface RelayOptions {
   readonly onError: (error: unknown) => void
 }
 
-export type Relay = ReturnType<typeof createRelay>
-
 export function createRelay({ journal, heads, deliver, coalesceMs, onError }: RelayOptions) {
   const last = new Map<Channel, number>(Object.entries(heads) as [Channel, number][])
   /** Channels whose gap is being read, with the highest seq heard of meanwhile. */

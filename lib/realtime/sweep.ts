@@ -13,8 +13,6 @@ const SHARE_MIN = 16 * 1024
 /** A reader may go one frame over the mark. */
 const BUDGET_MAX = BACKPRESSURE_LIMIT - HIGH_WATER_MAX - (LAG_MESSAGES + 1) * FRAME_BYTES_MAX
 
-export type Sweep = ReturnType<typeof createSweep>
-
 /** A connection as the sweep sees it. */
 export interface Swept {
   unsentBytes(): number

@@ -79,10 +79,6 @@ export function createTopics({ publisher, heads, beforePublish, onDropped }: Top
         topic.published = event.seq
       }
     },
-
-    /** Sockets that follow a channel live. */
-    members: (channel: Channel) =>
-      (byChannel.get(channel) ?? []).reduce((sum, { members }) => sum + members, 0),
   }
 }
 

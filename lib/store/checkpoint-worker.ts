@@ -1,4 +1,4 @@
-/** A Worker that checkpoints the database whose path it is sent, and answers with what is left to do. */
+/** A Worker that checkpoints the database whose path it is sent, and answers with the length of its log. */
 import { Database } from 'bun:sqlite'
 
 declare const self: Worker
@@ -9,9 +9,9 @@ self.onmessage = ({ data: path }: MessageEvent<string>) => {
     const row = file
       .query<{ busy: number; log: number; checkpointed: number }, []>('PRAGMA wal_checkpoint(PASSIVE)')
       .get()
-    self.postMessage({ walPages: row?.log ?? 0, left: (row?.log ?? 0) - (row?.checkpointed ?? 0) })
+    self.postMessage({ walPages: row?.log ?? 0 })
   } catch (error) {
     const { code, message } = error as Error & { code?: string }
-    self.postMessage({ walPages: 0, left: 0, error: { code, message } })
+    self.postMessage({ walPages: 0, error: { code, message } })
   }
 }

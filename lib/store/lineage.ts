@@ -7,8 +7,6 @@ import type { Recovery } from '../protocol/messages.ts'
 import { readHeads } from './journal.ts'
 import type { Database, Queries } from './schema.ts'
 
-export type Lineage = Awaited<ReturnType<typeof openLineage>>
-
 interface JournalState {
   readonly heads: Positions
   readonly trimmed: Positions

@@ -24,7 +24,8 @@ export function openPostgres(url: string, { onIdleError }: PostgresOptions): Dat
       getTypeParser: (oid, format) => (oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format)),
     },
   })
-  pool.on('error', onIdleError)
+  // pg hangs its whole client on the error; a log needs the sentence.
+  pool.on('error', ({ message }) => onIdleError(new Error(message)))
   // A client that is checked out tells of a broken connection itself, beside the query that fails.
   pool.on('connect', (client) => client.on('error', () => undefined))
   const queries = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })

@@ -126,6 +126,6 @@ export interface Database extends AsyncDisposable {
   read<T>(read: (queries: Queries) => Promise<T>): Promise<T>
   /** Identity of the server's data where the database knows it, else null. */
   origin(queries: Queries): Promise<string | null>
-  /** Moves the write-ahead log into the database off the event loop; pages of the log, and those not moved. */
-  checkpoint?(): Promise<{ walPages: number; left: number }>
+  /** Moves the write-ahead log into the database off the event loop; the log's pages. */
+  checkpoint?(): Promise<{ walPages: number }>
 }

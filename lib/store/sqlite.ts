@@ -54,9 +54,7 @@ export function openSqlite(folder: string, { durability }: SqliteOptions): Datab
     read: (read) => queries.connection().execute(read),
     origin: () => Promise.resolve(null),
     checkpoint: () =>
-      statSync(`${path}-wal`).size < CHECKPOINT_BYTES
-        ? Promise.resolve({ walPages: 0, left: 0 })
-        : checkpointer.run(),
+      statSync(`${path}-wal`).size < CHECKPOINT_BYTES ? Promise.resolve({ walPages: 0 }) : checkpointer.run(),
     async [Symbol.asyncDispose]() {
       await checkpointer.stop()
       wal.close()
@@ -124,14 +122,13 @@ function createWalSync(path: string) {
 /** What the Worker answers. */
 interface Checkpointed {
   readonly walPages: number
-  readonly left: number
   readonly error?: { readonly code?: string; readonly message: string }
 }
 
 /** A checkpoint syncs log and database, so it runs in a Worker over a connection of its own. */
 function createCheckpointer(path: string) {
   let worker: Worker | undefined
-  let running: Promise<{ walPages: number; left: number }> | undefined
+  let running: Promise<{ walPages: number }> | undefined
 
   const start = () => {
     worker ??= new Worker(new URL('./checkpoint-worker.ts', import.meta.url).href)
@@ -139,7 +136,7 @@ function createCheckpointer(path: string) {
     return worker
   }
   const run = () => {
-    running ??= new Promise<{ walPages: number; left: number }>((resolve, reject) => {
+    running ??= new Promise<{ walPages: number }>((resolve, reject) => {
       const target = start()
       target.onmessage = ({ data }: MessageEvent<Checkpointed>) => {
         if (data.error === undefined) return resolve(data)

@@ -182,6 +182,20 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       expect((await readAll(store)).map(({ data }) => JSON.parse(data).status)).toEqual(['3', '4'])
     })
 
+    test('writes wait while the log is emptied, and go on after', async () => {
+      await using store = await open(kind)
+      const order: string[] = []
+      const emptied = store.writer.pauseWhile(async () => {
+        for (let n = 0; n < 20; n += 1) await store.journal.read('system', 0, 1)
+        order.push('emptied')
+      })
+
+      await store.writer.write(async () => order.push('written'))
+      await emptied
+
+      expect(order).toEqual(['emptied', 'written'])
+    })
+
     test('stopping waits for the writes it accepted and refuses later ones', async () => {
       await using store = await open(kind)
       const accepted = store.writer.write(async (w) => w.emit(note('last')))
