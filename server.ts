@@ -3,35 +3,38 @@ import { randomBytes } from 'node:crypto'
 import { loadKey } from './lib/access/keys.ts'
 import { createOrigins, type Origins } from './lib/access/origins.ts'
 import { everyone } from './lib/access/rights.ts'
-import { createTokens } from './lib/access/tokens.ts'
-import { configWith, type Config } from './lib/config.ts'
-import { channelOf, parsePublication, publishDurably } from './lib/domain/commands.ts'
+import { createRevocations, type Revocation } from './lib/access/revocations.ts'
+import { createTokens, type TokenRequest } from './lib/access/tokens.ts'
+import { configWith, limitsOf, type Config } from './lib/config.ts'
+import { createResourceWatch, type ResourceUse } from './lib/domain/system.ts'
+import { channelOf, parsePublication, publishDurably } from './lib/domain/publishing.ts'
 import { emitDerived } from './lib/domain/derived.ts'
 import { expireLeases } from './lib/domain/leases.ts'
 import { createApp } from './lib/http/app.ts'
+import { contractDocuments } from './lib/http/documents.ts'
 import { createFetch, mayReadMetrics } from './lib/http/front.ts'
 import { createJobSignal } from './lib/http/job-signal.ts'
 import { allRoutes } from './lib/http/routes.ts'
 import { createLogger, type Logger } from './lib/logger.ts'
+import { watchLoopDelay } from './lib/loop-delay.ts'
 import { createMetrics } from './lib/metrics.ts'
+import { createObservers } from './lib/observers.ts'
 import type { EventInput, EventType, StoredEvent } from './lib/protocol/events.ts'
-import { Refusal, type RefusalCode } from './lib/protocol/refusals.ts'
+import { Refusal } from './lib/protocol/refusals.ts'
 import { createDispatch, type Handlers } from './lib/realtime/dispatch.ts'
 import { createHub, type Hub } from './lib/realtime/hub.ts'
 import { createRelay } from './lib/realtime/relay.ts'
 import { repeat } from './lib/repeat.ts'
-import { checkpointOnce, trimOnce, whenWritable } from './lib/store/housekeeping.ts'
-import { createJournal, readHeads } from './lib/store/journal.ts'
-import { openLineage } from './lib/store/lineage.ts'
-import { migrate } from './lib/store/migrations.ts'
-import { openPostgres } from './lib/store/postgres.ts'
-import { openSqlite } from './lib/store/sqlite.ts'
-import { createWriter } from './lib/store/writer.ts'
+import { createResourceSampler } from './lib/resources.ts'
+import { whenWritable } from './lib/store/housekeeping.ts'
+import { readHeads } from './lib/store/journal.ts'
+import { createRevocationFeed } from './lib/store/revocations.ts'
+import { openStore } from './lib/store/store.ts'
 import { createWebSocketTransport, type SocketData } from './lib/transport/websocket.ts'
 import { version } from './package.json' with { type: 'json' }
 
 const SECOND_MS = 1000
-const RETENTION_INTERVAL_MS = 5000
+const RESOURCES_INTERVAL_MS = 5000
 
 export { events } from './lib/protocol/event-helpers.ts'
 export { Refusal } from './lib/protocol/refusals.ts'
@@ -42,6 +45,8 @@ export interface ServerOptions {
   /** Handed in by tests; else the system's clocks. */
   readonly now?: () => Date
   readonly monotonicMs?: () => number
+  /** Makes the sampler of the machine's resources for the data folder. */
+  readonly sampleResources?: (folder: string) => () => Promise<ResourceUse>
   /** The disk refused a sync: nothing more can be promised, and the process should end. */
   readonly onFatal?: (error: unknown) => void
 }
@@ -55,11 +60,11 @@ export interface LightwireServer extends AsyncDisposable {
   /** Commits an event as `POST /api/events` would; resolves when it is durable. @throws {Refusal} */
   publish<T extends EventType>(event: { type: T } & EventInput<T>): Promise<StoredEvent>
   /** Sends an ephemeral message to the clients of a type; how many. @throws {Refusal} */
-  sendToType: Hub['sendToType']
+  sendToType(clientType: string, message: Parameters<Hub['broadcast']>[0]): number
   clients: Hub['clients']
   disconnect: Hub['disconnect']
   /** A token signed by this server's key. */
-  issueToken: ReturnType<typeof createTokens>['issue']
+  issueToken(request: TokenRequest): Promise<string>
   /** One line about a bug that nothing else caught. */
   report(error: unknown): void
 }
@@ -71,6 +76,7 @@ export async function startServer(
     handlers = {},
     now = () => new Date(),
     monotonicMs = () => performance.now(),
+    sampleResources = createResourceSampler,
     onFatal = () => process.exit(1),
   }: ServerOptions = {},
 ): Promise<LightwireServer> {
@@ -78,52 +84,49 @@ export async function startServer(
   const config = configWith(overrides)
   const log = createLogger(config.LOG_LEVEL)
   const metrics = createMetrics()
+  const observers = createObservers(log, metrics)
   const nodeId = config.NODE_ID ?? randomBytes(4).toString('hex')
-  const report = (error: unknown) => {
-    metrics.bugs.inc()
-    log.error({ err: error }, 'something failed that should not')
-  }
+  const report = (error: unknown) => observers.onBug(error)
 
   // Who may.
   const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
-  const tokens = createTokens({ key, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, now })
+  const revocations = createRevocations()
+  const tokens = createTokens({
+    key,
+    issuer: config.JWT_ISSUER,
+    audience: config.JWT_AUDIENCE,
+    now,
+    isRevoked: revocations.covers,
+  })
   const shared = {
+    ...observers,
     now,
     monotonicMs,
     anyone: config.AUTH === 'off' ? everyone : undefined,
     verify: tokens.verify,
-    onRefusal: (code: RefusalCode) => metrics.refusals.inc({ code }),
-    onBug: report,
-    onFault: (fault: unknown) => log.warn({ err: fault }, 'could not store a change'),
   }
 
   // What is true.
-  const database = parts.use(
-    config.DATABASE_URL === undefined
-      ? openSqlite(config.DATA_DIR, { durability: config.DURABILITY })
-      : openPostgres(config.DATABASE_URL, { onIdleError: report }),
+  const store = parts.use(
+    await openStore({
+      config,
+      now,
+      derive: emitDerived,
+      onDurable: (events, committedMs) => {
+        for (const { channel } of events) metrics.eventsCommitted.inc({ channel })
+        relay.offer(events, committedMs)
+      },
+      onBug: report,
+      onFatal: (error) => {
+        observers.onFatal(error)
+        onFatal(error)
+      },
+      observe: metrics.observe,
+    }),
   )
-  await migrate(database)
-  const lineage = await openLineage(database, now())
-  const journal = createJournal(database, lineage.state)
-  const writer = createWriter({
-    database,
-    journal,
-    derive: emitDerived,
-    now,
-    pendingMax: config.MAX_PENDING_WRITES,
-    onCommit: (_events, heads) => journal.advance(heads),
-    onDurable: (events, heads) => {
-      journal.settle(heads)
-      for (const { channel } of events) metrics.eventsCommitted.inc({ channel })
-      relay.offer(events)
-    },
-    onFatal: (error) => {
-      log.fatal({ err: error }, 'the disk refused a sync; stopped accepting writes')
-      onFatal(error)
-    },
-    observe: { commit: (s) => metrics.commitSeconds.observe(s), sync: (s) => metrics.syncSeconds.observe(s) },
-  })
+  const { database, lineage, journal, writer } = store
+  const newRevocations = createRevocationFeed(database)
+  for (const revocation of await newRevocations()) revocations.add(revocation)
 
   // Who hears it.
   const pendingJobs = createJobSignal()
@@ -132,6 +135,7 @@ export async function startServer(
     heads: lineage.state.heads,
     coalesceMs: config.COALESCE_MS,
     onError: report,
+    observeDelay: metrics.observe.publish,
     deliver(events) {
       hub.deliver(events)
       for (const { channel, type } of events) {
@@ -153,6 +157,7 @@ export async function startServer(
   const hub = createHub({
     ...shared,
     epoch: lineage.epoch,
+    node: nodeId,
     journal,
     startHeads: lineage.state.heads,
     publisher: { publish: (topic, frame) => server.publish(topic, frame) },
@@ -164,19 +169,19 @@ export async function startServer(
     queuedBytesMax: config.QUEUED_BYTES_MAX,
     connectionsMax: config.MAX_CONNECTIONS,
     heads: journal.heads,
+    durableHeads: journal.durableHeads,
     settled: () => {
       if (writer.hasUnsynced()) return writer.durable().then(relay.flush)
       relay.flush()
       return undefined
     },
     metrics,
-    onMovedAside: () => metrics.movedAside.inc(),
     onReadError: report,
-    onEnd: ({ id }, code, reason) => {
-      metrics.closes.inc({ code: String(code) })
-      log.info({ client_id: id, code, reason }, 'closed a connection')
-    },
   })
+  const revoke = (revocation: Revocation) => {
+    revocations.add(revocation)
+    return hub.endRevoked(revocations.covers)
+  }
 
   // How it is reached.
   let ready = false
@@ -202,14 +207,10 @@ export async function startServer(
       version,
       nodeId,
       uptimeMs: () => monotonicMs() - started,
-      limits: {
-        frame_bytes: config.MAX_FRAME_BYTES,
-        body_bytes: config.MAX_BODY_BYTES,
-        connections: config.MAX_CONNECTIONS,
-        retention_events: config.RETENTION_EVENTS,
-      },
+      limits: limitsOf(config),
       features: ['websocket', 'msgpack', 'deflate', database.dialect],
     },
+    management: { ...hub, heads: journal.durableHeads, issueToken: tokens.issue, revoke },
   })
   const app = createApp(routes, {
     ...shared,
@@ -220,15 +221,12 @@ export async function startServer(
     durableHeads: journal.durableHeads,
     runWrite: writer.write,
     bodyBytesMax: config.MAX_BODY_BYTES,
+    documents: contractDocuments(routes, version),
     metrics: {
-      contentType: metrics.registry.contentType,
-      text: () => {
-        metrics.readers.set(hub.readerCount())
-        return metrics.registry.metrics()
-      },
+      contentType: metrics.contentType,
+      text: () => metrics.text({ ...hub.census(), pendingWrites: writer.pending() }),
       allows: (request) => mayReadMetrics(request, server.requestIP(request)?.address, config.METRICS_TOKEN),
     },
-    onAnswer: (method, route, status) => metrics.requests.inc({ method, route, status: String(status) }),
   })
   const server = Bun.serve<SocketData>({
     hostname: config.HOST,
@@ -255,17 +253,18 @@ export async function startServer(
   // What goes on by itself.
   const every = (ms: number, task: () => unknown) => parts.use(repeat(ms, task, report))
   const chore = (ms: number, task: () => Promise<unknown>) =>
-    every(ms, () => whenWritable(task, ({ code }) => log.warn({ code }, 'put off a chore')))
-  const retention = { journal, writer, now, events: config.RETENTION_EVENTS, days: config.RETENTION_DAYS }
+    every(ms, () => whenWritable(task, observers.onPutOff))
   parts.defer(() => writer.stop())
   parts.defer(() => relay.stop())
+  parts.use(watchLoopDelay(metrics.observe.loopDelay))
   every(SECOND_MS, () => hub.checkLiveness())
-  chore(SECOND_MS, () => checkpointOnce(database, writer))
+  for (const { everyMs, run } of store.chores) chore(everyMs, run)
   chore(SECOND_MS, () => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS)))
-  chore(RETENTION_INTERVAL_MS, async () => {
-    while (await trimOnce(retention));
-  })
-  if (database.dialect === 'postgres') every(SECOND_MS, async () => relay.hint(await journal.refresh()))
+  chore(RESOURCES_INTERVAL_MS, createResourceWatch(sampleResources(config.DATA_DIR), writer.write))
+  if (database.dialect === 'postgres') {
+    every(SECOND_MS, async () => relay.hint(await journal.refresh()))
+    every(SECOND_MS, async () => (await newRevocations()).forEach(revoke))
+  }
   parts.defer(() => {
     ready = false
     hub.endAll('the server is stopping')
@@ -285,10 +284,10 @@ export async function startServer(
     log,
     publish: (event) =>
       publishDurably(writer.write, parsePublication(event, { command: false, subject: 'in-process' })),
-    sendToType: hub.sendToType,
+    sendToType: (clientType, message) => hub.broadcast(message, { clientType }),
     clients: hub.clients,
     disconnect: hub.disconnect,
-    issueToken: tokens.issue,
+    issueToken: async (request) => (await tokens.issue(request)).token,
     report,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

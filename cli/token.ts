@@ -27,5 +27,6 @@ export async function issueToken(config: Config, words: readonly string[]): Prom
     audience: config.JWT_AUDIENCE,
     now: () => new Date(),
   })
-  return await tokens.issue({ subject, scope, expiresInMs: lifetime.data })
+  const { token } = await tokens.issue({ subject, scope, expiresInMs: lifetime.data })
+  return token
 }

@@ -256,6 +256,16 @@ export function describeConfig(config: Config): string[] {
   })
 }
 
+/** Bounds that a client can meet, by name. */
+export function limitsOf(config: Config): Readonly<Record<string, number>> {
+  return {
+    frame_bytes: config.MAX_FRAME_BYTES,
+    body_bytes: config.MAX_BODY_BYTES,
+    connections: config.MAX_CONNECTIONS,
+    retention_events: config.RETENTION_EVENTS,
+  }
+}
+
 function format(value: unknown, unit: string): string {
   return unit === 'duration' ? `${String(value)}ms` : String(value) || '(none)'
 }

@@ -1,82 +1,144 @@
 /** The metrics: one table of everything that is counted; labels have few values, never an id. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Channel } from './protocol/events.ts'
 
-const COMMIT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+/** What a client calls itself is its own; only these become label values. */
+const clientTypes: ReadonlySet<string> = new Set(['gui', 'web', 'mobile', 'lightroom'])
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS'])
+/** Close codes a client may send too; whatever else it sends is one label value. */
+const closeCodes: ReadonlySet<number> = new Set([
+  1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013,
+])
+const OUR_CLOSE_CODES_FROM = 4400
+const OUR_CLOSE_CODES_TO = 4507
+
+/** What is looked up when the metrics are asked for, not counted on the way. */
+export interface LiveState {
+  readonly connections: Iterable<{
+    readonly clientType: string | null
+    readonly framing: string
+    readonly transport: string
+    readonly unsentBytes: number
+  }>
+  readonly readers: number
+  readonly pendingWrites: number
+  /** Frames of events handed to sockets since the start. */
+  readonly delivered: ReadonlyMap<Channel, number>
+}
+
+export type Metrics = ReturnType<typeof createMetrics>
 
 /** A registry of its own per server, so that two servers in one process do not share counts. */
 export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
+  const counter = <const L extends string = never>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+  ) => new Counter({ name: `lightwire_${name}`, help, labelNames: [...labelNames], registers })
+  const gauge = <const L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge({ name: `lightwire_${name}`, help, labelNames: [...labelNames], registers })
+  const histogram = <const L extends string = never>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+  ) =>
+    new Histogram({
+      name: `lightwire_${name}`,
+      help,
+      labelNames: [...labelNames],
+      buckets: SECONDS,
+      registers,
+    })
+
+  const table = {
+    connections: gauge('connections', 'attached clients', ['client_type', 'framing', 'transport']),
+    unsentBytes: gauge('unsent_bytes', 'bytes that wait for slow clients'),
+    readers: gauge('readers', 'connections that read the journal at their own pace'),
+    sweeps: counter('sweeps_total', 'looks at every socket for unsent bytes'),
+    movedAside: counter('slow_moves_total', 'connections moved from topics to reading the journal'),
+    dropped: counter('dropped_total', 'frames a socket dropped; cannot happen'),
+    eventsCommitted: counter('events_committed_total', 'events made durable', ['channel']),
+    eventsPublished: counter('events_published_total', 'events handed to the topics', ['channel']),
+    eventsDelivered: counter('events_delivered_total', 'events handed to sockets', ['channel']),
+    commitSeconds: histogram('commit_seconds', 'one group of writes, begin to commit'),
+    syncSeconds: histogram('sync_seconds', 'one fdatasync of the write-ahead log'),
+    publishSeconds: histogram(
+      'commit_to_publish_seconds',
+      'commit to topics, of the oldest event of a delivery',
+    ),
+    pendingWrites: gauge('pending_writes', 'writes that wait for their commit'),
+    refusals: counter('refusals_total', 'expected noes', ['code']),
+    closes: counter('closes_total', 'connections closed by either side', ['code']),
+    requests: counter('http_requests_total', 'requests answered, by route template', [
+      'method',
+      'route',
+      'status',
+    ]),
+    requestSeconds: histogram('http_request_seconds', 'request to answer, by route template', ['route']),
+    loopDelay: histogram('event_loop_delay_seconds', 'how late a timer of the event loop fires'),
+    bugs: counter('bugs_total', 'errors that nobody expected'),
+    residentBytes: gauge('resident_memory_bytes', 'memory of the process'),
+    cpuSeconds: counter('cpu_seconds_total', 'CPU time of the process, user and system'),
+  }
+
+  function look({ connections, readers, pendingWrites, delivered }: LiveState): void {
+    table.connections.reset()
+    let unsent = 0
+    for (const { clientType, framing, transport, unsentBytes } of connections) {
+      const known = clientType !== null && clientTypes.has(clientType)
+      const client_type = clientType === null ? 'unregistered' : known ? clientType : 'other'
+      table.connections.inc({ client_type, framing, transport })
+      unsent += unsentBytes
+    }
+    table.unsentBytes.set(unsent)
+    table.readers.set(readers)
+    table.pendingWrites.set(pendingWrites)
+    table.eventsDelivered.reset()
+    for (const [channel, count] of delivered) table.eventsDelivered.inc({ channel }, count)
+    table.residentBytes.set(process.memoryUsage.rss())
+    const { user, system } = process.cpuUsage()
+    table.cpuSeconds.reset()
+    table.cpuSeconds.inc((user + system) / 1_000_000)
+  }
+
   return {
-    registry,
-    connections: new Gauge({
-      name: 'lightwire_connections',
-      help: 'attached clients',
-      labelNames: ['framing'] as const,
-      registers,
-    }),
-    readers: new Gauge({
-      name: 'lightwire_readers',
-      help: 'connections that read the journal at their own pace',
-      registers,
-    }),
-    eventsCommitted: new Counter({
-      name: 'lightwire_events_committed_total',
-      help: 'events made durable',
-      labelNames: ['channel'] as const,
-      registers,
-    }),
-    eventsPublished: new Counter({
-      name: 'lightwire_events_published_total',
-      help: 'events handed to the topics',
-      labelNames: ['channel'] as const,
-      registers,
-    }),
-    commitSeconds: new Histogram({
-      name: 'lightwire_commit_seconds',
-      help: 'one group of writes, begin to commit',
-      buckets: COMMIT_BUCKETS,
-      registers,
-    }),
-    syncSeconds: new Histogram({
-      name: 'lightwire_sync_seconds',
-      help: 'one fdatasync of the write-ahead log',
-      buckets: COMMIT_BUCKETS,
-      registers,
-    }),
-    sweeps: new Counter({
-      name: 'lightwire_sweeps_total',
-      help: 'looks at every socket for unsent bytes',
-      registers,
-    }),
-    movedAside: new Counter({
-      name: 'lightwire_slow_moves_total',
-      help: 'connections moved from topics to reading the journal',
-      registers,
-    }),
-    dropped: new Counter({
-      name: 'lightwire_dropped_total',
-      help: 'frames a socket dropped; cannot happen',
-      registers,
-    }),
-    refusals: new Counter({
-      name: 'lightwire_refusals_total',
-      help: 'expected noes',
-      labelNames: ['code'] as const,
-      registers,
-    }),
-    closes: new Counter({
-      name: 'lightwire_closes_total',
-      help: 'connections closed by the server',
-      labelNames: ['code'] as const,
-      registers,
-    }),
-    requests: new Counter({
-      name: 'lightwire_http_requests_total',
-      help: 'requests answered',
-      labelNames: ['method', 'route', 'status'] as const,
-      registers,
-    }),
-    bugs: new Counter({ name: 'lightwire_bugs_total', help: 'errors that nobody expected', registers }),
+    ...table,
+    contentType: registry.contentType,
+    /** Durations, in seconds. */
+    observe: {
+      commit: (seconds: number) => table.commitSeconds.observe(seconds),
+      sync: (seconds: number) => table.syncSeconds.observe(seconds),
+      publish: (seconds: number) => table.publishSeconds.observe(seconds),
+      loopDelay: (seconds: number) => table.loopDelay.observe(seconds),
+    },
+    /** Prometheus text. */
+    text(state: LiveState): Promise<string> {
+      look(state)
+      return registry.metrics()
+    },
+    /** Every metric with its kind, labels and meaning; for the manual. */
+    describe: async () =>
+      (await registry.getMetricsAsJSON()).map(({ name, help, type }) => ({ name, help, type: String(type) })),
+    countAnswer({
+      method,
+      route,
+      status,
+      seconds,
+    }: {
+      method: string
+      route: string
+      status: number
+      seconds: number
+    }) {
+      table.requests.inc({ method: methods.has(method) ? method : 'other', route, status: String(status) })
+      table.requestSeconds.observe({ route }, seconds)
+    },
+    countClose(code: number) {
+      const ours = code >= OUR_CLOSE_CODES_FROM && code <= OUR_CLOSE_CODES_TO
+      table.closes.inc({ code: ours || closeCodes.has(code) ? String(code) : 'other' })
+    },
   }
 }

@@ -68,13 +68,14 @@ function startOurs(coalesceMs: number): Emitter {
     queuedBytesMax: 64 * MIB,
     connectionsMax: 100_000,
     heads: () => ({}),
+    durableHeads: () => ({}),
+    node: 'bench',
     settled: nothing,
     metrics: createMetrics(),
     onMovedAside: () => fail(new Error('a subscriber fell behind: the round is void')),
     onRefusal: nothing,
     onBug: fail,
     onReadError: fail,
-    onEnd: nothing,
   })
   const origins = createOrigins({ port: 0, publicUrl: undefined, allowed: [], host: '127.0.0.1' })
   const websocket = createWebSocketTransport({
@@ -84,14 +85,23 @@ function startOurs(coalesceMs: number): Emitter {
     verify: () => Promise.resolve(everyone),
     frameBytesMax: 65_536,
     onBug: fail,
+    onOpen: nothing,
+    onClosed: nothing,
   })
   const server = Bun.serve<SocketData>({
     hostname: '127.0.0.1',
     port: 0,
     websocket: websocket.handler,
-    fetch: (request, self) => websocket.upgrade(request, self),
+    fetch: (request, self) => websocket.upgrade(request, self, ''),
   })
-  const relay = createRelay({ journal, heads: {}, deliver: hub.deliver, coalesceMs, onError: fail })
+  const relay = createRelay({
+    journal,
+    heads: {},
+    deliver: hub.deliver,
+    coalesceMs,
+    onError: fail,
+    observeDelay: nothing,
+  })
   let prepared: readonly StoredEvent[] = []
   return {
     port: server.port ?? 0,

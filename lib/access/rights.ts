@@ -19,6 +19,8 @@ export interface Principal {
   /** Milliseconds since the epoch; absent where no token is needed. */
   readonly expiresAtMs?: number
   readonly jti?: string
+  /** Milliseconds since the epoch, where the token says it. */
+  readonly issuedAtMs?: number
 }
 
 export const FULL_SCOPE = 'events:read events:publish api:read api:write admin'
@@ -55,6 +57,11 @@ export function unknownScope(scope: string): string | undefined {
 export function requireChannel(principal: Principal, verb: 'read' | 'publish', channel: Channel): void {
   if (principal.rights[verb].has(channel)) return
   throw new Refusal('forbidden', `the token does not grant events:${verb} on channel ${channel}`)
+}
+
+/** Whether anything may be published at all; each event's channel is looked at by itself. @throws {Refusal} `forbidden` */
+export function requireAnyPublish({ rights }: Principal): void {
+  if (rights.publish.size === 0) throw new Refusal('forbidden', 'the token does not grant events:publish')
 }
 
 export type ApiRight = 'apiRead' | 'apiWrite' | 'admin'

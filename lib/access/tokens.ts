@@ -28,6 +28,8 @@ interface TokenOptions {
   readonly issuer?: string | undefined
   readonly audience?: string | undefined
   readonly now: () => Date
+  /** Whether a good token was revoked meanwhile. */
+  readonly isRevoked?: (principal: Principal) => boolean
 }
 
 export interface TokenRequest {
@@ -36,51 +38,74 @@ export interface TokenRequest {
   readonly expiresInMs: number
 }
 
+/** A signed token and what identifies it. */
+export interface IssuedToken {
+  readonly token: string
+  readonly jti: string
+  /** Milliseconds since the epoch, a whole second. */
+  readonly expiresAtMs: number
+}
+
 export type Tokens = ReturnType<typeof createTokens>
 
-export function createTokens({ key, issuer, audience, now }: TokenOptions) {
+export function createTokens({ key, issuer, audience, now, isRevoked = () => false }: TokenOptions) {
   /** By the whole token; a Map keeps the order of insertion, so the first is the oldest. */
   const verified = new Map<string, Principal>()
 
   return {
     /** Who the token speaks for. @throws {Refusal} `unauthenticated` when it expired, else `invalid_token` */
     async verify(token: string): Promise<Principal> {
-      if (token.length > TOKEN_BYTES_MAX) throw invalid(`it is longer than ${TOKEN_BYTES_MAX} bytes`)
-      const known = verified.get(token)
-      // Only time can make a token bad that was good; an expired one goes the long way, which says so.
-      if (known?.expiresAtMs !== undefined && now().getTime() < known.expiresAtMs) return known
-      verified.delete(token)
-      const payload = await verifySignature(token)
-      const claims = claimsSchema.safeParse(payload)
-      if (!claims.success) {
-        throw invalid(
-          claims.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
-        )
-      }
-      const { sub: subject, scope, exp, iat, jti } = claims.data
-      if (iat !== undefined && iat > now().getTime() / 1000 + LEEWAY_SECONDS)
-        throw invalid('iat lies in the future')
-      const principal = { subject, scope, rights: parseScope(scope), expiresAtMs: exp * 1000 }
-      const whole = jti === undefined ? principal : { ...principal, jti }
-      const oldest = verified.size >= VERIFIED_MAX ? verified.keys().next().value : undefined
-      if (oldest !== undefined) verified.delete(oldest)
-      verified.set(token, whole)
-      return whole
+      const principal = await identify(token)
+      if (isRevoked(principal)) throw invalid('it was revoked')
+      return principal
     },
 
     /** Signs a token with HS256. */
-    async issue({ subject, scope, expiresInMs }: TokenRequest): Promise<string> {
-      const issuedAt = Math.floor(now().getTime() / 1000)
+    async issue({ subject, scope, expiresInMs }: TokenRequest): Promise<IssuedToken> {
+      // With its milliseconds (RFC 7519 §2): a token issued right after a revocation is told from one before it.
+      const issuedAtMs = now().getTime()
+      const expiresAt = Math.floor(issuedAtMs / 1000) + Math.ceil(expiresInMs / 1000)
+      const jti = randomUUID()
       const token = new SignJWT({ scope })
         .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
         .setSubject(subject)
-        .setJti(randomUUID())
-        .setIssuedAt(issuedAt)
-        .setExpirationTime(issuedAt + Math.ceil(expiresInMs / 1000))
+        .setJti(jti)
+        .setIssuedAt(issuedAtMs / 1000)
+        .setExpirationTime(expiresAt)
       if (issuer !== undefined) token.setIssuer(issuer)
       if (audience !== undefined) token.setAudience(audience)
-      return await token.sign(key)
+      return { token: await token.sign(key), jti, expiresAtMs: expiresAt * 1000 }
     },
+  }
+
+  async function identify(token: string): Promise<Principal> {
+    if (token.length > TOKEN_BYTES_MAX) throw invalid(`it is longer than ${TOKEN_BYTES_MAX} bytes`)
+    const known = verified.get(token)
+    // Only time and a revocation make a token bad that was good; an expired one goes the long way, which says so.
+    if (known?.expiresAtMs !== undefined && now().getTime() < known.expiresAtMs) return known
+    verified.delete(token)
+    const payload = await verifySignature(token)
+    const claims = claimsSchema.safeParse(payload)
+    if (!claims.success) {
+      throw invalid(
+        claims.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
+      )
+    }
+    const { sub: subject, scope, exp, iat, jti } = claims.data
+    if (iat !== undefined && iat > now().getTime() / 1000 + LEEWAY_SECONDS)
+      throw invalid('iat lies in the future')
+    const principal: Principal = {
+      subject,
+      scope,
+      rights: parseScope(scope),
+      expiresAtMs: exp * 1000,
+      ...(jti === undefined ? {} : { jti }),
+      ...(iat === undefined ? {} : { issuedAtMs: iat * 1000 }),
+    }
+    const oldest = verified.size >= VERIFIED_MAX ? verified.keys().next().value : undefined
+    if (oldest !== undefined) verified.delete(oldest)
+    verified.set(token, principal)
+    return principal
   }
 
   async function verifySignature(token: string): Promise<JWTPayload> {

@@ -2,51 +2,75 @@
 import { sql } from 'kysely'
 import type { Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
+import type { PhotoStatus } from './photo-status.ts'
 
 export const jobStatuses = ['pending', 'processing', 'completed', 'failed', 'cancelled'] as const
 export type JobStatus = (typeof jobStatuses)[number]
 
-const APPROVAL = 'photos.completed'
+/** How many more (or fewer) rows there are of each status. */
+export type Changes<Status extends string> = Readonly<Partial<Record<Status, number>>>
 
-/** Keeps the number of jobs in a status. */
-export async function countJobs(write: Write, status: string, by: number): Promise<void> {
-  if (by === 0) return
-  await add(write.queries, `jobs.${status}`, by)
-  write.touch('queue')
+/** Keeps the numbers of jobs by status. */
+export async function countJobs(write: Write, changes: Changes<JobStatus>): Promise<void> {
+  if (await add(write.queries, 'jobs', changes)) write.touch('queue')
 }
 
-/** Keeps the length of the approval queue; `sessionId` is whose photo changed it. */
-export async function touchApproval(write: Write, sessionId: number | null, by: number): Promise<void> {
-  if (by === 0) return
-  await add(write.queries, APPROVAL, by)
-  write.touch(`approval:${sessionId ?? ''}`)
+/** Keeps the numbers of all photos by status; `sessionId` is whose photos changed. */
+export async function countAllPhotos(
+  write: Write,
+  sessionId: number | null,
+  changes: Changes<PhotoStatus>,
+): Promise<void> {
+  await add(write.queries, 'photos', changes)
+  if (changes.completed) write.touch(`approval:${sessionId ?? ''}`)
 }
 
 /** Jobs by status; `total` counts those that are in the queue or have been through it, not the cancelled. */
 export async function queueState(queries: Queries) {
-  const values = await readAll(queries)
-  const [pending, processing, completed, failed] = (
-    ['pending', 'processing', 'completed', 'failed'] as const
-  ).map((status) => values.get(`jobs.${status}`) ?? 0) as [number, number, number, number]
+  const counts = await countsOf(queries, 'jobs')
+  const { pending = 0, processing = 0, completed = 0, failed = 0 } = counts
   return { pending, processing, completed, failed, total: pending + processing + completed + failed }
 }
 
 /** Photos that wait for approval, of all sessions. */
 export async function approvalCount(queries: Queries): Promise<number> {
-  return (await readAll(queries)).get(APPROVAL) ?? 0
+  return await totalOf(queries, 'photos', 'completed')
 }
 
-async function readAll(queries: Queries): Promise<Map<string, number>> {
+/** Rows of a table in one status, or in any. */
+export async function totalOf(
+  queries: Queries,
+  table: 'jobs' | 'photos',
+  status: string | undefined,
+): Promise<number> {
+  const counts = await countsOf(queries, table)
+  if (status !== undefined) return counts[status] ?? 0
+  return Object.values(counts).reduce((sum, value) => sum + value, 0)
+}
+
+async function countsOf(queries: Queries, table: string): Promise<Record<string, number>> {
   const rows = await queries.selectFrom('counters').selectAll().execute()
-  return new Map(rows.map(({ name, value }) => [name, value]))
+  const prefix = `${table}.`
+  const own = rows.filter(({ name }) => name.startsWith(prefix))
+  return Object.fromEntries(own.map(({ name, value }) => [name.slice(prefix.length), value]))
 }
 
-async function add(queries: Queries, name: string, by: number): Promise<void> {
+/** Whether anything changed. */
+async function add(
+  queries: Queries,
+  table: string,
+  changes: Readonly<Record<string, number>>,
+): Promise<boolean> {
+  const values = Object.entries(changes).flatMap(([status, value]) =>
+    value === 0 ? [] : { name: `${table}.${status}`, value },
+  )
+  if (values.length === 0) return false
   await queries
     .insertInto('counters')
-    .values({ name, value: by })
+    .values(values)
     .onConflict((conflict) =>
       conflict.column('name').doUpdateSet({ value: sql`counters.value + excluded.value` }),
     )
     .execute()
+  return true
 }

@@ -4,7 +4,7 @@ import type * as z from 'zod'
 import { Refusal } from '../protocol/refusals.ts'
 import type { JobRow, Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
-import { countJobs } from './counters.ts'
+import { countJobs, totalOf } from './counters.ts'
 import type {
   claimInput,
   completeInput,
@@ -27,7 +27,7 @@ import {
   updateJob,
 } from './job-rows.ts'
 import { movePhoto, readPhoto } from './photos.ts'
-import { parseObject, readPage } from './values.ts'
+import { parseObject, readPage, wrongState } from './values.ts'
 
 /** Who acts on a job, and with which claim: the attempt where it is named, else the subject that claimed. */
 export interface Claimant {
@@ -40,7 +40,9 @@ export async function listJobs(queries: Queries, query: z.output<typeof jobQuery
   if (query.status) rows = rows.where('status', '=', query.status)
   if (query.photo_id !== undefined) rows = rows.where('photo_id', '=', query.photo_id)
   if (query.priority !== undefined) rows = rows.where('priority', '=', query.priority)
-  const { rows: jobs, ...page } = await readPage(rows, query, 'ordinal')
+  const kept = query.photo_id === undefined && query.priority === undefined
+  const total = kept ? await totalOf(queries, 'jobs', query.status) : undefined
+  const { rows: jobs, ...page } = await readPage(rows, query, { tieBreak: 'ordinal', total })
   return { jobs: jobs.map(toJob), count: jobs.length, ...page }
 }
 
@@ -54,7 +56,7 @@ export async function createJob(write: Write, input: z.output<typeof jobInput>):
   const { queries, now } = write
   const photo = await readPhoto(queries, input.photo_id)
   if (photo.status === 'approved' || photo.status === 'rejected') {
-    throw new Refusal('conflict', `photo ${photo.id} is ${photo.status}`)
+    throw wrongState(`photo ${photo.id}`, photo.status)
   }
   const row = await queries
     .insertInto('jobs')
@@ -84,7 +86,7 @@ export async function createJob(write: Write, input: z.output<typeof jobInput>):
     .returningAll()
     .executeTakeFirstOrThrow()
   write.emit({ type: 'job_created', data: { ...namesOf(row), priority: row.priority } })
-  await countJobs(write, 'pending', 1)
+  await countJobs(write, { pending: 1 })
   await movePhoto(write, photo, 'queued')
   return toJob(row)
 }
@@ -114,7 +116,7 @@ export async function claimJob(
   input: z.output<typeof claimInput>,
 ): Promise<Job> {
   const row = await readJob(write.queries, id)
-  if (row.status !== 'pending') throw new Refusal('conflict', `job ${id} is ${row.status}`)
+  if (row.status !== 'pending') throw wrongState(`job ${id}`, row.status)
   return await lease(write, row, subject, input)
 }
 
@@ -163,7 +165,7 @@ export async function failJob(
 export async function setPriority(write: Write, id: string, patch: z.output<typeof jobPatch>): Promise<Job> {
   const row = await readJob(write.queries, id)
   if (row.status !== 'pending' && row.status !== 'processing') {
-    throw new Refusal('conflict', `job ${id} is ${row.status}`)
+    throw wrongState(`job ${id}`, row.status)
   }
   const { priority, reason } = patch
   const after = await updateJob(write, row, { priority })
@@ -176,11 +178,10 @@ export async function setPriority(write: Write, id: string, patch: z.output<type
 export async function cancelJob(write: Write, id: string): Promise<Job> {
   const { queries, now } = write
   const row = await readJob(queries, id)
-  if (row.status !== 'pending') throw new Refusal('conflict', `job ${id} is ${row.status}`)
+  if (row.status !== 'pending') throw wrongState(`job ${id}`, row.status)
   const after = await updateJob(write, row, { status: 'cancelled', completed_at: now })
   write.emit({ type: 'job_cancelled', data: namesOf(row) })
-  await countJobs(write, 'pending', -1)
-  await countJobs(write, 'cancelled', 1)
+  await countJobs(write, { pending: -1, cancelled: 1 })
   // Another open job of the same photo keeps it, and inherits the status to give back.
   const heirs = await queries
     .updateTable('jobs')
@@ -205,8 +206,7 @@ export async function requeueJob(
   const freed = { worker: '', claimed_by: '', lease_expires_at: null, stage: '', progress: 0, message: '' }
   const after = await updateJob(write, row, { ...freed, ...error, status: 'pending' })
   write.emit({ type: 'job_requeued', data: { ...namesOf(row), reason, attempt: row.attempts } })
-  await countJobs(write, 'processing', -1)
-  await countJobs(write, 'pending', 1)
+  await countJobs(write, { processing: -1, pending: 1 })
   await moveJobPhoto(write, row, 'queued')
   return after
 }
@@ -244,8 +244,7 @@ async function lease(
     started_at: row.started_at ?? write.now,
   })
   write.emit({ type: 'job_started', data: { ...namesOf(row), worker, attempt: attempts } })
-  await countJobs(write, 'pending', -1)
-  await countJobs(write, 'processing', 1)
+  await countJobs(write, { pending: -1, processing: 1 })
   await moveJobPhoto(write, row, 'processing')
   return toJob(after)
 }
@@ -253,7 +252,7 @@ async function lease(
 /** The job, when the claimant still holds it. @throws {Refusal} `not_found`, `conflict` */
 async function readClaimed(write: Write, id: string, { subject, attempt }: Claimant): Promise<JobRow> {
   const row = await readJob(write.queries, id)
-  if (row.status !== 'processing') throw new Refusal('conflict', `job ${id} is ${row.status}`)
+  if (row.status !== 'processing') throw wrongState(`job ${id}`, row.status)
   if (attempt !== undefined && attempt !== row.attempts) {
     throw new Refusal('conflict', `job ${id} is at attempt ${row.attempts}, not ${attempt}`)
   }
@@ -279,7 +278,6 @@ async function finish(
     lease_expires_at: null,
     completed_at: write.now,
   })
-  await countJobs(write, 'processing', -1)
-  await countJobs(write, status, 1)
+  await countJobs(write, { processing: -1, [status]: 1 })
   return after
 }

@@ -4,9 +4,9 @@ import { Refusal } from '../protocol/refusals.ts'
 import { inChunks } from '../store/chunks.ts'
 import type { PhotoRow, Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
-import { touchApproval } from './counters.ts'
+import { totalOf } from './counters.ts'
 import { photoStatuses, type PhotoStatus } from './photo-status.ts'
-import { countPhotos } from './sessions.ts'
+import { countOfSession, countPhotos } from './sessions.ts'
 import {
   found,
   objectField,
@@ -17,6 +17,7 @@ import {
   rowIdParam,
   text,
   timestamp,
+  wrongState,
 } from './values.ts'
 
 export const PHOTOS_PER_IMPORT_MAX = 1000
@@ -78,8 +79,19 @@ export async function listPhotos(queries: Queries, query: z.output<typeof photoQ
   if (query.session_id !== undefined) rows = rows.where('session_id', '=', query.session_id)
   if (query.status) rows = rows.where('status', '=', query.status)
   if (query.min_score !== undefined) rows = rows.where('ai_score', '>=', query.min_score)
-  const { rows: photos, ...page } = await readPage(rows, query, 'id')
+  const total = await keptTotal(queries, query)
+  const { rows: photos, ...page } = await readPage(rows, query, { tieBreak: 'id', total })
   return { photos: photos.map(toPhoto), count: photos.length, ...page }
+}
+
+/** The number of photos behind these filters, where it is kept. */
+export async function keptTotal(
+  queries: Queries,
+  { session_id, status, min_score }: Pick<z.output<typeof photoQuery>, 'session_id' | 'status' | 'min_score'>,
+): Promise<number | undefined> {
+  if (min_score !== undefined) return undefined
+  if (session_id !== undefined) return await countOfSession(queries, session_id, status)
+  return await totalOf(queries, 'photos', status)
 }
 
 /** @throws {Refusal} `not_found` */
@@ -109,7 +121,7 @@ export async function importPhotos(
   }))
   const perSession = Map.groupBy(values, ({ session_id }) => session_id)
   for (const [sessionId, photos] of perSession) {
-    if (sessionId !== null) await countPhotos(write, sessionId, null, 'imported', photos.length)
+    await countPhotos(write, sessionId, { imported: photos.length })
   }
   const rows: PhotoRow[] = []
   for (const chunk of inChunks(values)) {
@@ -152,8 +164,7 @@ export async function patchPhoto(
     write.emit({ type: 'photo_analyzed', data: { photo_id: id, session_id, ai_score, analysis_results } })
   }
   if (patch.context_tag !== undefined && patch.selected_preset !== undefined) {
-    if (status === 'imported')
-      throw new Refusal('conflict', `photo ${id} is imported; it is selected after its analysis`)
+    if (status === 'imported') throw wrongState(`photo ${id}`, 'imported')
     if (status === 'analyzed') status = 'selected'
     const { context_tag, selected_preset } = patch
     Object.assign(columns, { context_tag, selected_preset })
@@ -174,9 +185,7 @@ export async function movePhoto(write: Write, photo: PhotoRow, status: PhotoStat
   if (from === status) return photo
   const { queries, now } = write
   await queries.updateTable('photos').set({ status, updated_at: now }).where('id', '=', photo.id).execute()
-  if (photo.session_id !== null) await countPhotos(write, photo.session_id, from, status)
-  const queued = Number(status === 'completed') - Number(from === 'completed')
-  await touchApproval(write, photo.session_id, queued)
+  await countPhotos(write, photo.session_id, { [from]: -1, [status]: 1 })
   return { ...photo, status, updated_at: now }
 }
 
@@ -191,6 +200,6 @@ function baseName(path: string): string {
   return (path.split(/[/\\]/).findLast((part) => part !== '') ?? path).slice(-255)
 }
 
-function toPhoto(row: PhotoRow): Photo {
+export function toPhoto(row: PhotoRow): Photo {
   return { ...row, status: row.status as PhotoStatus, analysis_results: parseObject(row.analysis_results) }
 }

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { Refusal } from '../protocol/refusals.ts'
 import type { Queries, SessionRow } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
-import { countJobs, touchApproval } from './counters.ts'
+import { countAllPhotos, countJobs, type Changes } from './counters.ts'
 import type { PhotoStatus } from './photo-status.ts'
 import { found, pageQuery, readPage, rowId, text, timestamp } from './values.ts'
 
@@ -63,7 +63,7 @@ export async function listSessions(queries: Queries, query: z.output<typeof sess
   let rows = queries.selectFrom('sessions').selectAll()
   if (query.status) rows = rows.where('status', '=', query.status)
   if (query.active_only) rows = rows.where('status', '!=', 'completed')
-  const { rows: sessions, ...page } = await readPage(rows, query, 'id')
+  const { rows: sessions, ...page } = await readPage(rows, query, { tieBreak: 'id' })
   return { sessions: sessions.map(toSession), count: sessions.length, ...page }
 }
 
@@ -132,7 +132,7 @@ export async function patchSession(
   return toSession(after)
 }
 
-/** Removes a session with its photos and jobs. @throws {Refusal} `conflict` while one of its jobs is processing */
+/** Removes a session with its photos, jobs and exports. @throws {Refusal} `conflict` while a job of it is processing */
 export async function deleteSession(write: Write, id: number): Promise<Session> {
   const { queries } = write
   const row = await readRow(queries, id)
@@ -144,31 +144,51 @@ export async function deleteSession(write: Write, id: number): Promise<Session> 
     .groupBy('status')
     .execute()
   if (jobs.some(({ status }) => status === 'processing')) {
-    throw new Refusal('conflict', `a job of session ${id} is processing`)
+    throw new Refusal('conflict', `a job of session ${id} is processing`, { currentStatus: row.status })
   }
+  await queries.deleteFrom('exports').where('photo_id', 'in', ofSession).execute()
   await queries.deleteFrom('jobs').where('photo_id', 'in', ofSession).execute()
   await queries.deleteFrom('photos').where('session_id', '=', id).execute()
   await queries.deleteFrom('sessions').where('id', '=', id).execute()
   write.emit({ type: 'session_deleted', data: { session_id: id, session_name: row.name } })
-  for (const { status, count: gone } of jobs) await countJobs(write, status, -Number(gone))
-  await touchApproval(write, id, -(parseCounts(row).completed ?? 0))
+  await countJobs(write, negated(jobs.map(({ status, count: gone }) => [status, Number(gone)])))
+  await countAllPhotos(write, id, negated(Object.entries(parseCounts(row))))
   return toSession(row)
 }
 
-/** Keeps the counts when photos of a session enter (`from` null), move, or change status. */
+function negated(counts: readonly (readonly [string, number])[]): Record<string, number> {
+  return Object.fromEntries(counts.map(([status, value]) => [status, -value]))
+}
+
+/** Keeps every count that depends on the status of photos; `id` is their session, if they have one. */
 export async function countPhotos(
   write: Write,
-  id: number,
-  from: PhotoStatus | null,
-  to: PhotoStatus,
-  by = 1,
+  id: number | null,
+  changes: Changes<PhotoStatus>,
 ): Promise<void> {
+  await countAllPhotos(write, id, changes)
+  if (id === null) return
   const row = await readRow(write.queries, id)
-  const counts = parseCounts(row)
-  if (from) counts[from] = (counts[from] ?? 0) - by
-  counts[to] = (counts[to] ?? 0) + by
+  const counts: Record<string, number> = parseCounts(row)
+  for (const [status, by] of Object.entries(changes)) counts[status] = (counts[status] ?? 0) + by
   const kept = Object.fromEntries(Object.entries(counts).filter(([, value]) => value !== 0))
   await store(write, row, { ...row, photo_counts: JSON.stringify(kept) })
+}
+
+/** Photos of a session in one status or in any, as kept; 0 where there is no such session. */
+export async function countOfSession(
+  queries: Queries,
+  id: number,
+  status: PhotoStatus | undefined,
+): Promise<number> {
+  const row = await queries
+    .selectFrom('sessions')
+    .select('photo_counts')
+    .where('id', '=', id)
+    .executeTakeFirst()
+  const counts = row ? parseCounts(row) : {}
+  if (status !== undefined) return counts[status] ?? 0
+  return Object.values(counts).reduce((sum, value) => sum + value, 0)
 }
 
 /** The fields of `session_updated`, or undefined when the session is gone. */
@@ -215,7 +235,7 @@ function percentOf(part: number, total: number): number {
   return total === 0 ? 0 : Math.round((part / total) * 10_000) / 100
 }
 
-function parseCounts(row: SessionRow): PhotoCounts {
+function parseCounts(row: Pick<SessionRow, 'photo_counts'>): PhotoCounts {
   return JSON.parse(row.photo_counts) as PhotoCounts
 }
 

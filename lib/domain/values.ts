@@ -56,16 +56,21 @@ export interface Page<T> {
   readonly limit: number
 }
 
-/** One page of a filtered query and the number of all its rows; ties are broken by `tieBreak`. */
+interface PageOptions<T extends keyof Schema> {
+  /** Breaks ties, in the direction of the sort unless `tieDirection` names another. */
+  readonly tieBreak: ReferenceExpression<Schema, T>
+  readonly tieDirection?: 'asc' | 'desc' | undefined
+  /** The number of all rows of the query where it is kept somewhere; else they are counted. */
+  readonly total?: number | undefined
+}
+
+/** One page of a filtered query and the number of all its rows. */
 export async function readPage<T extends keyof Schema, O>(
   query: SelectQueryBuilder<Schema, T, O>,
   { limit, offset, sort }: PageRequest,
-  tieBreak: ReferenceExpression<Schema, T>,
+  { tieBreak, tieDirection, total: known }: PageOptions<T>,
 ): Promise<Page<O>> {
-  const counted = await query
-    .clearSelect()
-    .select(({ fn }) => fn.countAll<number>().as('total'))
-    .executeTakeFirstOrThrow()
+  const total = known ?? (await countRows(query))
   const field = sort?.replace(/^-/, '') as ReferenceExpression<Schema, T> | undefined
   const direction = sort?.startsWith('-') ? 'desc' : 'asc'
   // The databases disagree on where nulls sort; here they are the least, as in SQLite.
@@ -75,11 +80,26 @@ export async function readPage<T extends keyof Schema, O>(
       )
     : query
   const rows = await sorted
-    .orderBy(tieBreak, field ? direction : 'asc')
+    .orderBy(tieBreak, tieDirection ?? direction)
     .limit(limit)
     .offset(offset)
     .execute()
-  return { rows, total: Number(counted.total), offset, limit }
+  return { rows, total, offset, limit }
+}
+
+async function countRows<T extends keyof Schema, O>(
+  query: SelectQueryBuilder<Schema, T, O>,
+): Promise<number> {
+  const counted = await query
+    .clearSelect()
+    .select(({ fn }) => fn.countAll<number>().as('total'))
+    .executeTakeFirstOrThrow()
+  return Number(counted.total)
+}
+
+/** A transition does not start in this state. */
+export function wrongState(what: string, status: string): Refusal {
+  return new Refusal('conflict', `${what} is ${status}`, { currentStatus: status })
 }
 
 /** The row, or a refusal that names what is missing. @throws {Refusal} `not_found` */

@@ -1,4 +1,5 @@
 /** The REST app: every declared route behind the same guard, each answer with the cursor of its own transaction. */
+import { randomBytes } from 'node:crypto'
 import { zValidator } from '@hono/zod-validator'
 import { Hono, type Context, type MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
@@ -6,8 +7,9 @@ import type * as z from 'zod'
 import { decodeJson } from '../protocol/codec.ts'
 import { formatCursor, type Positions } from '../protocol/cursor.ts'
 import { Refusal, refuseInput, type RefusalCode } from '../protocol/refusals.ts'
+import type { Answered, Where } from '../observers.ts'
 import type { Origins } from '../access/origins.ts'
-import { requireApi, type Principal } from '../access/rights.ts'
+import { requireAnyPublish, requireApi, type Principal } from '../access/rights.ts'
 import { isStorageFault, storageRefusal } from '../store/faults.ts'
 import type { Snapshot } from '../store/journal.ts'
 import type { Queries } from '../store/schema.ts'
@@ -31,21 +33,57 @@ export interface AppServices {
   readonly bodyBytesMax: number
   /** Prometheus text, and who may read it. */
   readonly metrics: { text(): Promise<string>; allows(request: Request): boolean; contentType: string }
+  /** What explains the server to people and programs, by path. */
+  readonly documents: ReadonlyMap<string, Document>
+  readonly monotonicMs: () => number
   readonly onRefusal: (code: RefusalCode) => void
-  readonly onBug: (error: unknown) => void
+  readonly onBug: (error: unknown, where: Where) => void
   /** A refusal with a cause: an expected no to the client, trouble with the disk to the operator. */
   readonly onFault: (fault: unknown) => void
-  readonly onAnswer: (method: string, route: string, status: number) => void
+  readonly onAnswer: (answered: Answered) => void
+}
+
+/** A text that is made when it is first asked for. */
+export interface Document {
+  readonly contentType: string
+  readonly text: () => string
 }
 
 interface Env {
-  Variables: { principal: Principal; cursor: string }
+  Variables: { principal?: Principal; cursor: string; requestId: string; route?: string; code?: RefusalCode }
+}
+
+/** A client's own request id is kept when it is harmless in a header and in a log line. */
+const REQUEST_ID = /^[\w.-]{1,64}$/
+/** The documentation is static: no script, nothing from elsewhere. */
+const DOCUMENT_POLICY =
+  "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+export function requestIdOf(headers: Headers): string {
+  const own = headers.get('x-request-id')
+  return own !== null && REQUEST_ID.test(own) ? own : randomBytes(8).toString('hex')
 }
 
 export function createApp(routes: readonly Route[], services: AppServices) {
   const app = new Hono<Env>()
   const cursorOf = (positions: Positions) => formatCursor({ epoch: services.epoch, positions })
 
+  app.use(async (c, next) => {
+    const started = services.monotonicMs()
+    const requestId = requestIdOf(c.req.raw.headers)
+    c.set('requestId', requestId)
+    await next()
+    c.res.headers.set('X-Request-Id', requestId)
+    services.onAnswer({
+      requestId,
+      method: c.req.method,
+      route: c.get('route') ?? 'none',
+      status: c.res.status,
+      seconds: (services.monotonicMs() - started) / 1000,
+      subject: c.get('principal')?.subject,
+      code: c.get('code'),
+    })
+  })
   app.use(async (c, next) => {
     services.origins().requireHost(c.req.header('host') ?? null)
     // Before the handler runs: a refusal's cursor never claims more than its maker had seen.
@@ -60,7 +98,7 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     cors({
       origin: (origin) => (services.origins().allows(origin) ? origin : null),
       allowHeaders: ['Authorization', 'Content-Type'],
-      exposeHeaders: [CURSOR_HEADER, 'Retry-After'],
+      exposeHeaders: [CURSOR_HEADER, 'Retry-After', 'X-Request-Id'],
       maxAge: 600,
     }),
   )
@@ -73,7 +111,15 @@ export function createApp(routes: readonly Route[], services: AppServices) {
       handlers.push(zValidator('query', declared.query, refuseInvalid) as MiddlewareHandler<Env>)
     app.on([declared.method.toUpperCase()], [path], ...handlers, (c: Context<Env>) => answer(c, declared))
   }
+  for (const [path, { contentType, text }] of services.documents) {
+    app.get(path, (c) => {
+      c.set('route', path)
+      const headers = { 'Content-Type': contentType, 'Content-Security-Policy': DOCUMENT_POLICY }
+      return c.body(text(), 200, { ...headers, 'X-Content-Type-Options': 'nosniff' })
+    })
+  }
   app.get('/metrics', async (c) => {
+    c.set('route', '/metrics')
     if (!services.metrics.allows(c.req.raw))
       throw new Refusal('forbidden', 'metrics are for loopback or METRICS_TOKEN')
     return c.body(await services.metrics.text(), 200, { 'Content-Type': services.metrics.contentType })
@@ -91,7 +137,7 @@ export function createApp(routes: readonly Route[], services: AppServices) {
       if (error.cause !== undefined) services.onFault(error)
       return refuse(c, error)
     }
-    services.onBug(error)
+    services.onBug(error, { request_id: c.get('requestId') })
     return refuse(c, new Refusal('internal', 'something went wrong here'))
   })
 
@@ -99,30 +145,23 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     const { act } = declared
     if ('probe' in act) {
       const { status, body } = await act.probe()
-      return finish(c, declared.path, status, body, {})
+      return finish(c, status, body, {})
     }
     const input = await inputOf(c, declared, services.bodyBytesMax)
     const { value, heads } = await perform(act, input)
-    return finish(c, declared.path, declared.status, value, { [CURSOR_HEADER]: cursorOf(heads) })
+    return finish(c, declared.status, value, { [CURSOR_HEADER]: cursorOf(heads) })
   }
 
   async function perform(act: Exclude<Route['act'], { probe: unknown }>, input: Input<never, never, never>) {
     if ('write' in act) return await services.runWrite((write) => act.write(write, input))
-    if ('run' in act) return await act.run(services.runWrite, input)
+    if ('run' in act) return { heads: services.durableHeads(), ...(await act.run(services.runWrite, input)) }
     const seen = await services.snapshot((queries) => act.read(queries, input))
     // What was read may be committed and not yet durable; a cursor never covers what a power cut could take.
     await services.durable()
     return seen
   }
 
-  function finish(
-    c: Context<Env>,
-    path: string,
-    status: number,
-    body: object,
-    headers: Record<string, string>,
-  ) {
-    services.onAnswer(c.req.method, path, status)
+  function finish(c: Context<Env>, status: number, body: object, headers: Record<string, string>) {
     return c.body(JSON.stringify(body), status as 200, {
       'Content-Type': 'application/json',
       'Cache-Control': 'no-store',
@@ -133,20 +172,21 @@ export function createApp(routes: readonly Route[], services: AppServices) {
   function refuse(c: Context<Env>, refusal: Refusal, headers: Record<string, string> = {}): Response {
     services.onRefusal(refusal.code)
     const cursor = c.req.path.startsWith('/api/') ? { [CURSOR_HEADER]: c.get('cursor') ?? '' } : {}
-    const response = problem(refusal, { ...headers, ...cursor })
-    services.onAnswer(c.req.method, 'refused', response.status)
-    return response
+    c.set('code', refusal.code)
+    return problem(refusal, { ...headers, ...cursor })
   }
 
   return app
 }
 
-function guard({ right }: Route, services: AppServices): MiddlewareHandler<Env> {
+function guard({ right, path }: Route, services: AppServices): MiddlewareHandler<Env> {
   return async (c, next) => {
+    c.set('route', path)
     if (right !== 'open') {
       const principal = services.anyone ?? (await identify(c.req.header('authorization'), services))
-      requireApi(principal, right)
       c.set('principal', principal)
+      if (right === 'publish') requireAnyPublish(principal)
+      else requireApi(principal, right)
     }
     await next()
   }
@@ -172,14 +212,21 @@ async function inputOf(
   return {
     params: declared.params ? valid('param') : (undefined as never),
     query: declared.query ? valid('query') : (undefined as never),
-    body: declared.body ? ((await bodyOf(c, declared.body, bytesMax)) as never) : (undefined as never),
-    principal: c.get('principal'),
+    body: declared.body ? ((await bodyOf(c, declared, bytesMax)) as never) : (undefined as never),
+    // The guard has set it; open routes are probes, which get no input.
+    principal: c.get('principal') as Principal,
     signal: c.req.raw.signal,
   }
 }
 
 /** The checked JSON body. @throws {Refusal} `unsupported_media_type`, `too_large`, `invalid_message` */
-async function bodyOf(c: Context<Env>, schema: z.ZodType, bytesMax: number): Promise<unknown> {
+async function bodyOf(
+  c: Context<Env>,
+  { body: schema, bodyOptional = false }: Pick<Route, 'body' | 'bodyOptional'>,
+  bytesMax: number,
+): Promise<unknown> {
+  if (!schema) return undefined
+  if (bodyOptional && c.req.raw.body === null) return checked(schema, {})
   const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
     throw new Refusal('unsupported_media_type', 'the body must be Content-Type: application/json')
@@ -191,7 +238,12 @@ async function bodyOf(c: Context<Env>, schema: z.ZodType, bytesMax: number): Pro
     throw String(error).includes('maxRequestBodySize') ? tooLarge() : error
   })
   if (bytes.byteLength > bytesMax) throw tooLarge()
-  const parsed = schema.safeParse(decodeJson(utf8(bytes)))
+  if (bodyOptional && bytes.byteLength === 0) return checked(schema, {})
+  return checked(schema, decodeJson(utf8(bytes)))
+}
+
+function checked(schema: z.ZodType, value: unknown): unknown {
+  const parsed = schema.safeParse(value)
   if (!parsed.success) throw refuseInput(parsed.error.issues)
   return parsed.data
 }

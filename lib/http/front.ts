@@ -1,28 +1,48 @@
 /** The front door: one fetch for app and socket, which answers whatever comes and never throws. */
 import type { Server } from 'bun'
-import { Refusal, type RefusalCode } from '../protocol/refusals.ts'
+import { Refusal, statusOf, type RefusalCode } from '../protocol/refusals.ts'
+import type { Answered, Where } from '../observers.ts'
+import { requestIdOf } from './app.ts'
 import { problem } from './problem.ts'
 
 interface FrontOptions<D> {
   readonly app: { fetch(request: Request): Response | Promise<Response> }
-  readonly upgrade: (request: Request, server: Server<D>) => Promise<Response | undefined>
+  readonly upgrade: (request: Request, server: Server<D>, requestId: string) => Promise<Response | undefined>
   readonly requireHost: (header: string | null) => void
+  readonly monotonicMs: () => number
   readonly onRefusal: (code: RefusalCode) => void
-  readonly onBug: (error: unknown) => void
+  readonly onBug: (error: unknown, where: Where) => void
+  readonly onAnswer: (answered: Answered) => void
 }
 
-export function createFetch<D>({ app, upgrade, requireHost, onRefusal, onBug }: FrontOptions<D>) {
+export function createFetch<D>(options: FrontOptions<D>) {
+  const { app, upgrade, requireHost, monotonicMs, onRefusal, onBug, onAnswer } = options
   return async (request: Request, server: Server<D>): Promise<Response | undefined> => {
+    const started = monotonicMs()
+    const requestId = requestIdOf(request.headers)
+    const done = (status: number, code?: RefusalCode) =>
+      onAnswer({
+        requestId,
+        method: request.method,
+        route: '/ws',
+        status,
+        seconds: (monotonicMs() - started) / 1000,
+        subject: undefined,
+        code,
+      })
     try {
       const { pathname } = new URL(request.url)
       if (pathname !== '/ws') return await app.fetch(request)
       requireHost(request.headers.get('host'))
-      return await upgrade(request, server)
+      const response = await upgrade(request, server, requestId)
+      done(response?.status ?? 101)
+      return response
     } catch (error) {
       const refusal = error instanceof Refusal ? error : unexpected(request)
-      if (refusal.code === 'internal') onBug(error)
+      if (refusal.code === 'internal') onBug(error, { request_id: requestId })
       onRefusal(refusal.code)
-      return problem(refusal)
+      done(statusOf(refusal.code), refusal.code)
+      return problem(refusal, { 'X-Request-Id': requestId })
     }
   }
 }

@@ -12,7 +12,8 @@ const problemSchema = z
     status: z.int(),
     detail: z.string(),
     code: z.enum(Object.keys(refusals) as [RefusalCode]),
-    error: z.string(),
+    error: z.string().meta({ description: 'repeats detail, for older clients' }),
+    current_status: z.string().optional().meta({ description: 'the state that a refused transition met' }),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details' })
@@ -26,7 +27,7 @@ export function openApiDocument(routes: readonly Route[], version: string) {
   for (const declared of routes) {
     paths[declared.path] = { ...paths[declared.path], [declared.method]: operation(declared) }
   }
-  return createDocument({
+  const document = createDocument({
     openapi: '3.1.1',
     info: {
       title: 'Lightwire',
@@ -38,10 +39,13 @@ export function openApiDocument(routes: readonly Route[], version: string) {
     paths,
     components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
   })
+  // Through JSON: a header that all answers share is one object here, and YAML would write it as an alias.
+  return JSON.parse(JSON.stringify(document)) as typeof document
 }
 
 function operation(declared: Route): ZodOpenApiOperationObject {
-  const { params, query, body, right, probe } = { ...declared, probe: 'probe' in declared.act }
+  const { params, query, body, bodyOptional = false, right } = declared
+  const probe = 'probe' in declared.act
   const json = { 'application/json': { schema: declared.answer } }
   const headers = probe ? {} : { headers: z.object({ [CURSOR_HEADER]: cursorHeader }) }
   return {
@@ -57,7 +61,9 @@ function operation(declared: Route): ZodOpenApiOperationObject {
           },
         }
       : {}),
-    ...(body ? { requestBody: { required: true, content: { 'application/json': { schema: body } } } } : {}),
+    ...(body
+      ? { requestBody: { required: !bodyOptional, content: { 'application/json': { schema: body } } } }
+      : {}),
     responses: {
       [String(declared.status)]: { description: 'done', content: json, ...headers },
       ...(probe ? { '503': { description: 'not now', content: json } } : refusalAnswers(declared)),
@@ -66,18 +72,23 @@ function operation(declared: Route): ZodOpenApiOperationObject {
 }
 
 /** Every refusal that the route may give, by status. */
-function refusalAnswers({ right, params, query, body, refuses = [] }: Route) {
-  const codes: RefusalCode[] = [
-    ...(right === 'open' ? [] : (['unauthenticated', 'forbidden'] as const)),
+function refusalAnswers({ method, right, params, query, body, refuses = [] }: Route) {
+  const writes = method !== 'get'
+  const codes = new Set<RefusalCode>([
+    ...(right === 'open' ? [] : (['unauthenticated', 'invalid_token', 'forbidden'] as const)),
+    'host_refused',
+    ...(writes ? (['origin_refused'] as const) : []),
     ...(params || query || body ? (['invalid_message'] as const) : []),
     ...(body ? (['too_large', 'unsupported_media_type'] as const) : []),
     ...refuses,
     'storage_unavailable',
-  ]
+    ...(writes ? (['draining'] as const) : []),
+  ])
+  const byStatus = Map.groupBy(codes, statusOf)
   return Object.fromEntries(
-    codes.map((code) => [
-      String(statusOf(code)),
-      { description: code, content: { 'application/problem+json': { schema: problemSchema } } },
+    [...byStatus].map(([status, list]) => [
+      String(status),
+      { description: list.join(' or '), content: { 'application/problem+json': { schema: problemSchema } } },
     ]),
   )
 }

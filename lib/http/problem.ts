@@ -19,7 +19,7 @@ const titles: Readonly<Record<number, string>> = {
 
 /** `application/problem+json`; `error` repeats the sentence for older clients. */
 export function problem(
-  { code, message, faults, retryAfterMs }: Refusal,
+  { code, message, faults, retryAfterMs, currentStatus }: Refusal,
   headers: Record<string, string> = {},
 ): Response {
   const status = statusOf(code)
@@ -32,6 +32,7 @@ export function problem(
     detail: message,
     code,
     error: message,
+    ...(currentStatus === undefined ? {} : { current_status: currentStatus }),
     ...(faults.length > 0 ? { errors: faults } : {}),
   }
   return new Response(JSON.stringify(body), {

@@ -1,5 +1,6 @@
 /** A route, declared once: what it takes, who may, what it does and answers; the app and openapi.yaml both read it. */
 import type * as z from 'zod'
+import type { Positions } from '../protocol/cursor.ts'
 import type { ApiRight, Principal } from '../access/rights.ts'
 import type { Queries } from '../store/schema.ts'
 import type { Committed, Write } from '../store/write.ts'
@@ -23,25 +24,33 @@ interface Declaration<P, Q, B> {
   readonly path: string
   readonly summary: string
   readonly tag: string
-  /** Scope that the token must grant; `open` needs no token. */
-  readonly right: ApiRight | 'open'
+  /** Scope that the token must grant; `publish` is any `events:publish`, `open` needs no token. */
+  readonly right: ApiRight | 'publish' | 'open'
   readonly params?: P
   readonly query?: Q
   readonly body?: B
+  /** Without a body the schema is given an empty object. */
+  readonly bodyOptional?: boolean
   readonly status: 200 | 201
   readonly answer: Schema
   /** Refusals beside those that every route may give. */
-  readonly refuses?: readonly ('not_found' | 'conflict')[]
+  readonly refuses?: readonly ('not_found' | 'conflict' | 'too_large' | 'unknown_type')[]
 }
 
 /** Writes go through here, and nowhere else. */
 export type RunWrite = <T>(run: (write: Write) => Promise<T>) => Promise<Committed<T>>
 
-/** How a route does its work: a read of one state, one write, or a write that may wait. */
+/** What `run` answers: the heads of its commit, or none when it committed nothing. */
+export interface Ran {
+  readonly value: object
+  readonly heads?: Positions
+}
+
+/** How a route does its work: a read of one state, one write, or something beside or around writes. */
 type Act<P, Q, B> =
   | { readonly read: (queries: Queries, input: Input<P, Q, B>) => Promise<object> }
   | { readonly write: (write: Write, input: Input<P, Q, B>) => Promise<object> }
-  | { readonly run: (runWrite: RunWrite, input: Input<P, Q, B>) => Promise<Committed<object>> }
+  | { readonly run: (runWrite: RunWrite, input: Input<P, Q, B>) => Ran | Promise<Ran> }
   | { readonly probe: () => Promise<{ status: number; body: object }> }
 
 export type Route = Declaration<Schema | undefined, Schema | undefined, Schema | undefined> & {

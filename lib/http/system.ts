@@ -1,5 +1,7 @@
 /** Routes about the server itself: is it healthy, is it ready, what is it. */
 import * as z from 'zod'
+import { queueState } from '../domain/counters.ts'
+import { announceStatus, errorInput, reportError, statusInput } from '../domain/system.ts'
 import { route, type Route } from './route.ts'
 
 const tag = 'system'
@@ -8,6 +10,10 @@ const healthSchema = z.object({
   status: z.enum(['healthy', 'degraded', 'unhealthy']),
   checks: z.object({ database: checkSchema, writer: checkSchema }),
 })
+const count = z.int().min(0)
+const queueSchema = z
+  .object({ pending: count, processing: count, completed: count, failed: count, total: count })
+  .meta({ id: 'Queue', description: 'total counts all but the cancelled' })
 const infoSchema = z.object({
   version: z.string(),
   uptime_seconds: z.number(),
@@ -66,6 +72,48 @@ export function systemRoutes(services: SystemServices): readonly Route[] {
       status: 200,
       answer: infoSchema,
       act: { read: () => Promise.resolve(info(services)) },
+    }),
+    route({
+      method: 'post',
+      path: '/api/system/status',
+      summary: 'Announces a state of the system: paused, running, …',
+      tag,
+      right: 'apiWrite',
+      body: statusInput,
+      status: 200,
+      answer: statusInput.meta({ id: 'SystemStatusAnnounced' }),
+      act: {
+        write(write, { body }) {
+          announceStatus(write, body)
+          return Promise.resolve(body)
+        },
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/system/errors',
+      summary: 'Reports an error that happened outside',
+      tag,
+      right: 'apiWrite',
+      body: errorInput,
+      status: 201,
+      answer: errorInput.meta({ id: 'SystemErrorReported' }),
+      act: {
+        write(write, { body }) {
+          reportError(write, body)
+          return Promise.resolve(body)
+        },
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/api/queue',
+      summary: 'Jobs counted by status',
+      tag: 'queue',
+      right: 'apiRead',
+      status: 200,
+      answer: queueSchema,
+      act: { read: (queries) => queueState(queries) },
     }),
   ]
 }

@@ -49,6 +49,8 @@ interface RefusalDetail {
   readonly faults?: readonly InputFault[]
   /** Milliseconds after which the same request may succeed. */
   readonly retryAfterMs?: number
+  /** Where a transition was refused: the state that it met. */
+  readonly currentStatus?: string
   readonly cause?: unknown
 }
 
@@ -58,12 +60,15 @@ export class Refusal extends Error {
   readonly code: RefusalCode
   readonly faults: readonly InputFault[]
   readonly retryAfterMs: number | undefined
+  readonly currentStatus: string | undefined
 
-  constructor(code: RefusalCode, sentence: string, { faults = [], retryAfterMs, cause }: RefusalDetail = {}) {
+  constructor(code: RefusalCode, sentence: string, detail: RefusalDetail = {}) {
+    const { faults = [], retryAfterMs, currentStatus, cause } = detail
     super(sentence, cause === undefined ? undefined : { cause })
     this.code = code
     this.faults = faults
     this.retryAfterMs = retryAfterMs
+    this.currentStatus = currentStatus
   }
 }
 
@@ -85,21 +90,43 @@ export function mayReconnect(closeCode: number): boolean {
 }
 
 interface SchemaIssue {
+  readonly code?: string | undefined
   readonly path: readonly PropertyKey[]
   readonly message: string
   /** Names that a strict schema does not know. */
   readonly keys?: readonly string[]
+  /** Of a union: what each of its branches says; empty where none fits the discriminator. */
+  readonly errors?: readonly (readonly SchemaIssue[])[]
 }
 
-/** Turns a zod error into an `invalid_message` that names every fault by its path. */
+/**
+ * Turns a zod error into an `invalid_message` that names every fault by its path, or into `unknown_type` where all
+ * that is wrong is a `type` that a list of types does not have.
+ */
 export function refuseInput(issues: readonly SchemaIssue[], prefix = ''): Refusal {
-  const faults = issues.flatMap(({ path, message, keys }) =>
+  const flat = issues.flatMap(innermost)
+  const faults = flat.flatMap(({ path, message, keys }) =>
     keys
       ? keys.map((key) => ({ path: pathOf(prefix, [...path, key]), message: 'not known here' }))
       : [{ path: pathOf(prefix, path), message }],
   )
   const sentence = faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
-  return new Refusal('invalid_message', sentence.slice(0, 1000), { faults: faults.slice(0, 100) })
+  const code = flat.every(isUnknownType) ? 'unknown_type' : 'invalid_message'
+  return new Refusal(code, sentence.slice(0, 1000), { faults: faults.slice(0, 100) })
+}
+
+/** A union's own message says nothing; the branch that comes closest names what was expected. */
+function innermost(issue: SchemaIssue): SchemaIssue[] {
+  if (issue.code !== 'invalid_union') return [issue]
+  if (issue.errors?.length === 0) return [{ ...issue, message: 'not one of the types there are' }]
+  // A branch that expected another kind of value altogether is not the one that was meant.
+  const otherKind = ({ code, path }: SchemaIssue) => code === 'invalid_type' && path.length === 0
+  const close = issue.errors?.find((branch) => !branch.some(otherKind)) ?? issue.errors?.[0] ?? []
+  return close.flatMap((inner) => innermost({ ...inner, path: [...issue.path, ...inner.path] }))
+}
+
+function isUnknownType({ code, path }: SchemaIssue): boolean {
+  return code === 'invalid_union' && path.at(-1) === 'type'
 }
 
 function pathOf(prefix: string, path: readonly PropertyKey[]): string {

@@ -42,11 +42,10 @@ export interface ConnectionServices {
   /** Unsent bytes from which on a client is slow. */
   readonly highWaterBytes: () => number
   readonly beforeSend: (bytes: number) => void
-  readonly onMovedAside: () => void
+  readonly onMovedAside: (connection: Connection) => void
   readonly onDropped: () => void
   readonly onRefusal: (code: RefusalCode) => void
-  readonly onBug: (error: unknown, connection: Connection) => void
-  readonly onEnd: (connection: Connection, closeCode: number, reason: string) => void
+  readonly onBug: (error: unknown, where: { readonly client_id: string }) => void
 }
 
 interface WaitingPong {
@@ -71,6 +70,8 @@ export class Connection implements Follower, InboxOwner {
   /** Since when unsent bytes stand still; undefined while none wait or they move. */
   stalledSinceMs: number | undefined
   warnedOfExpiry = false
+  /** How this side ended it, where it did. */
+  ended: { readonly code: number; readonly reason: string } | undefined
   readonly connectedAt: Date
   readonly subscriptions = new Map<Channel, Subscription>()
   private faults = 0
@@ -158,7 +159,7 @@ export class Connection implements Follower, InboxOwner {
       moved = true
     }
     if (!moved) return
-    this.services.onMovedAside()
+    this.services.onMovedAside(this)
     this.read()
   }
 
@@ -217,7 +218,7 @@ export class Connection implements Follower, InboxOwner {
   /** Turns what a message met with into an `error`; anything but a Refusal is a bug of ours. */
   fail(error: unknown, id: MessageId): void {
     const refusal = error instanceof Refusal ? error : new Refusal('internal', 'something went wrong here')
-    if (error !== refusal) this.services.onBug(error, this)
+    if (error !== refusal) this.services.onBug(error, { client_id: this.id })
     this.services.onRefusal(refusal.code)
     this.reply({ id }, errorMessage(refusal, this.services.now()))
     if (refusal.code !== 'invalid_message') return
@@ -235,7 +236,7 @@ export class Connection implements Follower, InboxOwner {
     const reconnect = mayReconnect(closeCode)
     const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
     this.send({ type: 'disconnect', code: closeCode, reason, reconnect, ...retry })
-    this.services.onEnd(this, closeCode, reason)
+    this.ended = { code: closeCode, reason }
     const stuck = this.isSlow || this.stalledSinceMs !== undefined
     this.socket.close(closeCode, closeReason(reason))
     // A socket that takes nothing would linger until its bytes time out.

@@ -1,15 +1,16 @@
 /** The hub: every attached client, the events on their way to them, and the signs of life. */
 import { randomBytes } from 'node:crypto'
-import { encodeMessage, type Framing } from '../protocol/codec.ts'
+import type { Framing } from '../protocol/codec.ts'
 import type { Positions } from '../protocol/cursor.ts'
-import { protocolTypes } from '../protocol/messages.ts'
-import { isEventType } from '../protocol/events.ts'
+import { channels, type Channel } from '../protocol/events.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import type { Principal } from '../access/rights.ts'
 import { Connection, type ConnectionServices } from './connection.ts'
+import { encodeForAll, refuseReserved, type Ephemeral } from './ephemeral.ts'
 import { checkLiveness, type LivenessOptions } from './liveness.ts'
 import { createPages, type JournalReader } from './pages.ts'
-import { createReaders } from './reader.ts'
+import { createRates } from './rates.ts'
+import { createReaders, positionOf } from './reader.ts'
 import type { Socket } from './socket.ts'
 import { createSweep } from './sweep.ts'
 import { createTail, type EncodedEvent } from './tail.ts'
@@ -25,12 +26,21 @@ export interface ClientInfo {
   readonly last_seen: string
   readonly protocol: string
   readonly transport: 'websocket'
-  readonly channels: readonly string[]
+  readonly channels: readonly Channel[]
+  /** Events of its channels that are durable and not yet handed to it. */
+  readonly cursor_lag: number
+  /** Unsent bytes. */
   readonly queued_bytes: number
+  readonly node: string
+}
+
+/** Whom an ephemeral message is for; what is left out does not narrow it. */
+export interface Audience {
+  readonly channel?: Channel | undefined
+  readonly clientType?: string | undefined
 }
 
 export interface HubMetrics {
-  readonly connections: { inc(labels: { framing: Framing }): void; dec(labels: { framing: Framing }): void }
   readonly sweeps: { inc(): void }
   readonly dropped: { inc(): void }
 }
@@ -49,6 +59,10 @@ interface HubOptions
   readonly tailBytes: number
   readonly queuedBytesMax: number
   readonly connectionsMax: number
+  /** Name of this process in lists. */
+  readonly node: string
+  /** Per channel the newest durable seq. */
+  readonly durableHeads: () => Positions
   readonly metrics: HubMetrics
   readonly onReadError: (error: unknown) => void
 }
@@ -59,6 +73,10 @@ export function createHub(options: HubOptions) {
   const { metrics } = options
   const connections = new Map<string, Connection>()
   const awaiting = new Set<Connection>()
+  const rates = createRates(options.monotonicMs)
+  const delivered = new Map<Channel, number>(channels.map((channel) => [channel, 0]))
+  const onDelivered = (channel: Channel, count: number) =>
+    void delivered.set(channel, (delivered.get(channel) ?? 0) + count)
   const onDropped = () => metrics.dropped.inc()
   const sweep = createSweep({
     connections,
@@ -69,6 +87,7 @@ export function createHub(options: HubOptions) {
     publisher: options.publisher,
     heads: options.startHeads,
     beforePublish: sweep.before,
+    onDelivered,
     onDropped,
   })
   const tail = createTail(options.tailBytes)
@@ -76,6 +95,7 @@ export function createHub(options: HubOptions) {
     pages: createPages(options.journal, tail),
     topics,
     highWaterBytes: sweep.highWaterBytes,
+    onDelivered,
     onDropped,
     onError: options.onReadError,
   })
@@ -94,6 +114,7 @@ export function createHub(options: HubOptions) {
     deliver(events: readonly EncodedEvent[]): void {
       for (const event of events) {
         tail.push(event)
+        rates.count(event.channel)
         topics.publish(event)
       }
       readers.wakeAhead()
@@ -107,49 +128,80 @@ export function createHub(options: HubOptions) {
       throw new Refusal('too_many_connections', sentence, { retryAfterMs: options.heartbeatMs })
     },
 
-    /** A socket opened. With a refusal in place of a principal it is told and closed. */
-    attach(socket: Socket, framing: Framing, who: Principal | Refusal | undefined): Connection {
+    /** A socket opened. */
+    attach(socket: Socket, framing: Framing): Connection {
       const connection = new Connection(randomBytes(16).toString('hex'), socket, framing, services)
       connections.set(connection.id, connection)
-      metrics.connections.inc({ framing })
+      return connection
+    },
+
+    /** Greets an attached client; with a refusal in place of a principal it is told and closed. */
+    welcome(connection: Connection, who: Principal | Refusal | undefined): void {
       if (who instanceof Refusal) {
         options.onRefusal(who.code)
-        connection.end(who.code, who.message)
-        return connection
+        return connection.end(who.code, who.message)
       }
       connection.principal = who
       connection.send(greeting(connection, options))
-      return connection
     },
 
     detach(connection: Connection): void {
       if (!connections.delete(connection.id)) return
-      metrics.connections.dec({ framing: connection.framing })
       connection.detach()
     },
 
-    /** Sends an ephemeral message to the authenticated clients of a type; how many. @throws {Refusal} */
-    sendToType(clientType: string, message: { readonly type: string } & Record<string, unknown>): number {
+    /**
+     * Sends an ephemeral message, stamped with the time, to the authenticated clients of now; how many.
+     * @throws {Refusal} `invalid_message` for what is reserved, `too_large`
+     */
+    broadcast(message: Ephemeral, { channel, clientType }: Audience = {}): number {
       refuseReserved(message)
       const stamped = { ...message, timestamp: options.now().toISOString() }
-      const frames = new Map<Framing, ReturnType<typeof encodeMessage>>()
+      const frames = encodeForAll(stamped)
+      // No socket gets it twice.
+      sweep.before(Math.max(...frames.values().map(frameBytes)))
       let recipients = 0
-      for (const { clientType: type, principal, framing, socket, isOpen } of connections.values()) {
-        if (type !== clientType || !principal || !isOpen) continue
-        let frame = frames.get(framing)
-        if (!frame) {
-          frame = encodeMessage(framing, stamped)
-          frames.set(framing, frame)
-          // Once per framing: no socket gets it twice.
-          sweep.before(frameBytes(frame))
-        }
-        socket.send(frame)
-        recipients += 1
+      for (const {
+        principal,
+        clientType: type,
+        subscriptions,
+        framing,
+        socket,
+        isOpen,
+      } of connections.values()) {
+        const meant =
+          (clientType === undefined || type === clientType) &&
+          (channel === undefined || subscriptions.has(channel))
+        const frame = frames.get(framing)
+        if (!meant || !principal || !isOpen || frame === undefined) continue
+        if (socket.send(frame) === 0) onDropped()
+        else recipients += 1
       }
       return recipients
     },
 
     clients: (): ClientInfo[] => [...connections.values()].map((connection) => describe(connection, options)),
+
+    /** Connections that follow a channel. */
+    subscribers(channel: Channel): number {
+      let count = 0
+      for (const { subscriptions } of connections.values()) if (subscriptions.has(channel)) count += 1
+      return count
+    },
+
+    /** Events of a channel in the last minute, of this node and of those beside it. */
+    eventsLastMinute: rates.lastMinute,
+
+    /** Ends the connections whose principal is covered; how many. */
+    endRevoked(covers: (principal: Principal) => boolean): number {
+      let count = 0
+      for (const connection of connections.values()) {
+        if (!connection.principal || !covers(connection.principal)) continue
+        connection.end('disconnected', 'the token was revoked')
+        count += 1
+      }
+      return count
+    },
 
     /** Closes a client by an operator's wish; false if there is none. */
     disconnect(id: string, { reason = 'disconnected by an operator', reconnect = false } = {}): boolean {
@@ -168,13 +220,19 @@ export function createHub(options: HubOptions) {
       checkLiveness(connections.values(), options)
     },
 
-    /** Connections with a channel that is not live. */
-    readerCount(): number {
-      let count = 0
-      for (const { subscriptions } of connections.values()) {
-        if (subscriptions.values().some(({ live }) => !live)) count += 1
+    /** What the metrics look up: every connection, how many of them read the journal, frames delivered. */
+    census() {
+      const all = [...connections.values()]
+      return {
+        connections: all.map((connection) => ({
+          clientType: connection.clientType,
+          framing: connection.framing,
+          transport: 'websocket',
+          unsentBytes: connection.unsentBytes(),
+        })),
+        readers: all.filter(({ subscriptions }) => subscriptions.values().some(({ live }) => !live)).length,
+        delivered,
       }
-      return count
     },
   }
 }
@@ -190,16 +248,15 @@ function greeting({ id, framing }: Connection, { now, epoch, heartbeatMs }: HubO
   }
 }
 
-/** Ephemeral messages may not be mistaken for the protocol's own or for events of the journal. */
-function refuseReserved(message: { readonly type: string } & Record<string, unknown>): void {
-  const reserved = protocolTypes.has(message.type) || isEventType(message.type)
-  if (reserved) throw new Refusal('invalid_message', `type: "${message.type}" is reserved`)
-  const field = ['seq', 'channel', 'id'].find((name) => Object.hasOwn(message, name))
-  if (field !== undefined)
-    throw new Refusal('invalid_message', `${field}: not allowed in an ephemeral message`)
-}
-
-function describe(connection: Connection, { now, monotonicMs }: LivenessOptions): ClientInfo {
+function describe(
+  connection: Connection,
+  { now, monotonicMs, durableHeads, node }: LivenessOptions & Pick<HubOptions, 'durableHeads' | 'node'>,
+): ClientInfo {
+  const heads = durableHeads()
+  const lag = [...connection.subscriptions].reduce(
+    (sum, [channel, subscription]) => sum + Math.max(0, (heads[channel] ?? 0) - positionOf(subscription)),
+    0,
+  )
   const silentMs = monotonicMs() - connection.lastHeardMs
   return {
     id: connection.id,
@@ -211,6 +268,8 @@ function describe(connection: Connection, { now, monotonicMs }: LivenessOptions)
     protocol: `lightwire.v1.${connection.framing}`,
     transport: 'websocket',
     channels: connection.channels,
+    cursor_lag: lag,
     queued_bytes: connection.unsentBytes(),
+    node,
   }
 }

@@ -43,11 +43,14 @@ interface ReadersOptions {
   readonly pages: Pages
   readonly topics: Topics
   readonly highWaterBytes: () => number
+  /** Frames handed to a socket. */
+  readonly onDelivered: (channel: Channel, count: number) => void
   readonly onDropped: () => void
   readonly onError: (error: unknown) => void
 }
 
-export function createReaders({ pages, topics, highWaterBytes, onDropped, onError }: ReadersOptions) {
+export function createReaders(options: ReadersOptions) {
+  const { pages, topics, highWaterBytes, onDropped, onError } = options
   const ready = new Set<Follower>()
   /** At a position that is still to be published: it came with a cursor from ahead. */
   const ahead = new Set<Follower>()
@@ -160,6 +163,7 @@ export function createReaders({ pages, topics, highWaterBytes, onDropped, onErro
     page: readonly EncodedEvent[],
   ): number {
     const { socket, framing } = follower
+    const from = subscription.position
     const room = Math.max(1, highWaterBytes() - socket.getBufferedAmount())
     let bytes = 0
     // Read because something was published after this position: if nothing is there, retention took it.
@@ -181,6 +185,7 @@ export function createReaders({ pages, topics, highWaterBytes, onDropped, onErro
         subscription.position = event.seq
       }
     })
+    options.onDelivered(channel, subscription.position - from)
     return bytes
   }
 

@@ -16,13 +16,17 @@ interface RelayOptions {
   /** Longest that an event waits for company, in milliseconds; 0 never waits. */
   readonly coalesceMs: number
   readonly onError: (error: unknown) => void
+  /** Seconds from the commit of the oldest event of a delivery to that delivery. */
+  readonly observeDelay: (seconds: number) => void
 }
 
-export function createRelay({ journal, heads, deliver, coalesceMs, onError }: RelayOptions) {
+export function createRelay({ journal, heads, deliver, coalesceMs, onError, observeDelay }: RelayOptions) {
   const last = new Map<Channel, number>(Object.entries(heads) as [Channel, number][])
   /** Channels whose gap is being read, with the highest seq heard of meanwhile. */
   const closing = new Map<Channel, number>()
   let waiting: EncodedEvent[] = []
+  /** When the oldest of those that wait was committed; undefined when another node did it. */
+  let oldestMs: number | undefined
   let window: Timer | undefined
 
   /** last + 1 passes, what is older was there before, a gap is read from the journal. */
@@ -69,6 +73,8 @@ export function createRelay({ journal, heads, deliver, coalesceMs, onError }: Re
     const events = waiting
     waiting = []
     deliver(events)
+    if (oldestMs !== undefined) observeDelay((performance.now() - oldestMs) / 1000)
+    oldestMs = undefined
   }
 
   /** The first event leaves at once; those behind it within the window leave together. */
@@ -83,8 +89,9 @@ export function createRelay({ journal, heads, deliver, coalesceMs, onError }: Re
   }
 
   return {
-    /** Takes durable events, of this node or as hints of another. */
-    offer(events: readonly StoredEvent[]): void {
+    /** Takes durable events, committed at `committedMs` of the monotonic clock. */
+    offer(events: readonly StoredEvent[], committedMs?: number): void {
+      if (events.length > 0) oldestMs ??= committedMs
       for (const event of events) accept(event)
       flushSoon()
     },

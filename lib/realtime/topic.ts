@@ -30,10 +30,12 @@ interface TopicsOptions {
   readonly heads: Positions
   /** Called before each publish with its size; unsent bytes are looked after there. */
   readonly beforePublish: (bytes: number) => void
+  /** Frames handed to sockets. */
+  readonly onDelivered: (channel: Channel, count: number) => void
   readonly onDropped: () => void
 }
 
-export function createTopics({ publisher, heads, beforePublish, onDropped }: TopicsOptions) {
+export function createTopics({ publisher, heads, beforePublish, onDelivered, onDropped }: TopicsOptions) {
   const byChannel = new Map<Channel, Topic[]>(
     channels.map((channel) => [
       channel,
@@ -70,10 +72,16 @@ export function createTopics({ publisher, heads, beforePublish, onDropped }: Top
     publish(event: EncodedEvent): void {
       const topics = byChannel.get(event.channel) ?? []
       let bytes = 0
+      let sockets = 0
       for (const { framing, members } of topics) {
-        if (members > 0) bytes = Math.max(bytes, frameBytes(event.frame(framing)))
+        if (members === 0) continue
+        bytes = Math.max(bytes, frameBytes(event.frame(framing)))
+        sockets += members
       }
-      if (bytes > 0) beforePublish(bytes)
+      if (bytes > 0) {
+        beforePublish(bytes)
+        onDelivered(event.channel, sockets)
+      }
       for (const topic of topics) {
         if (topic.members > 0 && publisher.publish(topic.name, event.frame(topic.framing)) === 0) onDropped()
         topic.published = event.seq

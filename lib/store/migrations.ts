@@ -15,20 +15,31 @@ export async function migrate(database: Database): Promise<void> {
 }
 
 function migrationsFor(dialect: Database['dialect']): Record<string, Migration> {
-  return { '0001_spine': { up: (db) => createSpine(db, dialect) } }
+  return {
+    '0001_spine': { up: (db) => createSpine(db, dialect) },
+    '0002_domain': { up: (db) => completeDomain(db, dialect) },
+  }
+}
+
+function typesOf(dialect: Database['dialect']) {
+  const postgres = dialect === 'postgres'
+  return {
+    // AUTOINCREMENT: an id that a client has seen never names another row.
+    identity: sql.raw(
+      postgres ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement',
+    ),
+    integer: sql.raw(postgres ? 'bigint' : 'integer'),
+    real: sql.raw(postgres ? 'double precision' : 'real'),
+    // Text is compared by code point on both, so that names and times sort alike.
+    text: sql.raw(postgres ? 'text collate "C"' : 'text'),
+    clustered: sql.raw(postgres ? '' : 'without rowid'),
+    // Lists sort nulls as the least, in both directions; SQLite's own order.
+    nullsFirst: sql.raw(postgres ? 'nulls first' : ''),
+  }
 }
 
 async function createSpine(db: Kysely<unknown>, dialect: Database['dialect']): Promise<void> {
-  const postgres = dialect === 'postgres'
-  // AUTOINCREMENT: an id that a client has seen never names another row.
-  const identity = sql.raw(
-    postgres ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement',
-  )
-  const integer = sql.raw(postgres ? 'bigint' : 'integer')
-  const real = sql.raw(postgres ? 'double precision' : 'real')
-  // Text is compared by code point on both, so that names and times sort alike.
-  const text = sql.raw(postgres ? 'text collate "C"' : 'text')
-  const clustered = sql.raw(postgres ? '' : 'without rowid')
+  const { identity, integer, real, text, clustered } = typesOf(dialect)
 
   const statements = [
     sql`create table sessions (
@@ -68,4 +79,33 @@ async function createSpine(db: Kysely<unknown>, dialect: Database['dialect']): P
   for (const channel of channels) {
     await sql`insert into heads (channel, seq, trimmed) values (${channel}, 0, 0)`.execute(db)
   }
+}
+
+/** Exports, revoked tokens, and an index for every field that a list of photos or jobs sorts by. */
+async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect']): Promise<void> {
+  const { identity, integer, text, nullsFirst } = typesOf(dialect)
+  const sorted = (table: string, column: string, tieBreak: string) =>
+    sql`create index ${sql.raw(`${table}_by_${column}`)}
+      on ${sql.raw(table)} (${sql.raw(column)} ${nullsFirst}, ${sql.raw(tieBreak)})`
+  const statements = [
+    sql`create table exports (
+      id ${identity}, photo_id ${integer} not null references photos (id), session_id ${integer},
+      preset_name ${text} not null, destination ${text} not null, status ${text} not null,
+      output_path ${text} not null, file_size ${integer}, error_message ${text} not null,
+      started_at ${text} not null, completed_at ${text})`,
+    sql`create index exports_photo on exports (photo_id, id)`,
+    sql`create index exports_status on exports (status, id)`,
+    sql`create table revocations (
+      ordinal ${identity}, kind ${text} not null, value ${text} not null, revoked_at ${text} not null)`,
+    sql`create index revocations_value on revocations (kind, value)`,
+    ...['file_name', 'ai_score', 'imported_at', 'updated_at'].map((column) => sorted('photos', column, 'id')),
+    sql`create index photos_approval on photos (ai_score desc ${sql.raw(dialect === 'postgres' ? 'nulls last' : '')}, id)
+      where status = 'completed'`,
+    ...['priority', 'status', 'created_at', 'started_at', 'completed_at'].map((column) =>
+      sorted('jobs', column, 'ordinal'),
+    ),
+    sql`delete from counters where name like 'photos.%'`,
+    sql`insert into counters (name, value) select 'photos.' || status, count(*) from photos group by status`,
+  ]
+  for (const statement of statements) await statement.execute(db)
 }

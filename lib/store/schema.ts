@@ -64,6 +64,29 @@ interface JobTable {
   completed_at: string | null
 }
 
+interface ExportTable {
+  id: Generated<number>
+  photo_id: number
+  session_id: number | null
+  preset_name: string
+  destination: string
+  status: string
+  output_path: string
+  /** Bytes; null until the export is completed. */
+  file_size: number | null
+  error_message: string
+  started_at: string
+  completed_at: string | null
+}
+
+interface RevocationTable {
+  /** Grows with every revocation, so that other nodes find the new ones. */
+  ordinal: Generated<number>
+  kind: 'jti' | 'subject'
+  value: string
+  revoked_at: string
+}
+
 interface CounterTable {
   name: string
   value: number
@@ -99,6 +122,8 @@ export interface Schema {
   sessions: SessionTable
   photos: PhotoTable
   jobs: JobTable
+  exports: ExportTable
+  revocations: RevocationTable
   counters: CounterTable
   heads: HeadTable
   events: EventTable
@@ -108,6 +133,7 @@ export interface Schema {
 export type SessionRow = Selectable<SessionTable>
 export type PhotoRow = Selectable<PhotoTable>
 export type JobRow = Selectable<JobTable>
+export type ExportRow = Selectable<ExportTable>
 
 /** A connection inside a transaction or a read; what the domain queries. */
 export type Queries = Kysely<Schema>

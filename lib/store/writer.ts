@@ -36,8 +36,8 @@ interface WriterOptions {
   readonly pendingMax: number
   /** Called in commit order, at commit: durable or not yet. */
   readonly onCommit: (events: readonly StoredEvent[], heads: Positions) => void
-  /** Called in commit order, once per group, as soon as the group is durable. */
-  readonly onDurable: (events: readonly StoredEvent[], heads: Positions) => void
+  /** Called in commit order, once per group, as soon as the group is durable; `committedMs` is monotonic time. */
+  readonly onDurable: (events: readonly StoredEvent[], heads: Positions, committedMs: number) => void
   /** A sync failed: what is on the disk is unknown, and no retry can tell. The process must end. */
   readonly onFatal: (error: unknown) => void
   readonly observe: { commit(seconds: number): void; sync(seconds: number): void }
@@ -62,6 +62,7 @@ interface Group {
   readonly outcomes: readonly Outcome[]
   readonly events: readonly StoredEvent[]
   readonly heads: Positions
+  readonly committedMs: number
 }
 
 /** What the writes of one group have collected so far. */
@@ -136,7 +137,7 @@ export function createWriter(options: WriterOptions) {
       await options.derive(writeInto(queries, now, drafts, touched), touched)
       const { events, heads } = await options.journal.append(queries, drafts, now)
       await queries.executeQuery(COMMIT)
-      return { outcomes, events, heads }
+      return { outcomes, events, heads, committedMs: performance.now() }
     } catch (error) {
       if (database.transactionStands()) await queries.executeQuery(ROLLBACK).catch(() => undefined)
       throw error
@@ -183,8 +184,8 @@ export function createWriter(options: WriterOptions) {
     tellIdle()
   }
 
-  function acknowledge({ outcomes, events, heads }: Group): void {
-    options.onDurable(events, heads)
+  function acknowledge({ outcomes, events, heads, committedMs }: Group): void {
+    options.onDurable(events, heads, committedMs)
     for (const { waiting, value, from, to } of outcomes) {
       waiting.resolve({ value, events: events.slice(from, to), group: events, heads })
     }
@@ -235,6 +236,9 @@ export function createWriter(options: WriterOptions) {
 
     /** Whether the last group was stored; false means trouble with disk or database. */
     works: () => lastGroupStored && !failure,
+
+    /** Writes that wait for their commit or its sync. */
+    pending: () => pending,
 
     /** Whether something committed waits for its sync. */
     hasUnsynced: () => unsynced.length > 0,

@@ -17,6 +17,7 @@ const IDLE_TIMEOUT_SECONDS = 960
 export interface SocketData {
   readonly framing: Framing
   readonly who: Principal | Refusal | undefined
+  readonly requestId: string
   connection?: Connection
 }
 
@@ -29,6 +30,9 @@ interface WebSocketOptions {
   readonly verify: (token: string) => Promise<Principal>
   readonly frameBytesMax: number
   readonly onBug: (error: unknown) => void
+  readonly onOpen: (connection: Connection, subject: string | undefined, requestId: string) => void
+  /** The socket is gone; `code` is what the close frame of either side said, 1006 without one. */
+  readonly onClosed: (connection: Connection, code: number, reason: string) => void
 }
 
 export function createWebSocketTransport(options: WebSocketOptions) {
@@ -51,15 +55,24 @@ export function createWebSocketTransport(options: WebSocketOptions) {
     perMessageDeflate: false,
     open: (socket) =>
       guarded(socket, () => {
-        socket.data.connection = options.hub().attach(socket, socket.data.framing, socket.data.who)
+        const { framing, who, requestId } = socket.data
+        const connection = options.hub().attach(socket, framing)
+        // Before it is welcomed: closing a socket runs its close handler at once.
+        socket.data.connection = connection
+        options.onOpen(connection, who instanceof Refusal ? undefined : who?.subject, requestId)
+        options.hub().welcome(connection, who)
       }),
     message: (socket, frame) => guarded(socket, () => socket.data.connection?.receive(frame)),
     drain: (socket) => guarded(socket, () => socket.data.connection?.drained()),
     pong: (socket) => guarded(socket, () => socket.data.connection?.heard()),
     ping: (socket) => guarded(socket, () => socket.data.connection?.heard()),
-    close: (socket) =>
+    close: (socket, code, reason) =>
       guarded(socket, () => {
-        if (socket.data.connection) options.hub().detach(socket.data.connection)
+        const { connection } = socket.data
+        if (!connection) return
+        options.hub().detach(connection)
+        const ended = connection.ended ?? { code, reason }
+        options.onClosed(connection, ended.code, ended.reason)
       }),
     error: (_socket, error) => options.onBug(error),
   }
@@ -71,7 +84,11 @@ export function createWebSocketTransport(options: WebSocketOptions) {
      * Answers `GET /ws`: undefined when the connection was upgraded.
      * @throws {Refusal} about origin, host, protocol or capacity; a bad token is told on the socket
      */
-    async upgrade(request: Request, server: Server<SocketData>): Promise<Response | undefined> {
+    async upgrade(
+      request: Request,
+      server: Server<SocketData>,
+      requestId: string,
+    ): Promise<Response | undefined> {
       const { headers } = request
       const url = new URL(request.url)
       options.origins().requireOrigin(headers.get('origin'))
@@ -90,7 +107,7 @@ export function createWebSocketTransport(options: WebSocketOptions) {
       server.timeout(request, UPGRADE_TIMEOUT_SECONDS)
       const who = await identify(headers.get('authorization'), bearer)
       const upgraded = server.upgrade(request, {
-        data: { framing, who },
+        data: { framing, who, requestId },
         // Without it Bun would echo the first offered name, which may be `bearer.<token>`.
         headers: answer === undefined ? {} : { 'Sec-WebSocket-Protocol': answer },
       })

@@ -28,6 +28,7 @@ function startFaulty(part: Part) {
   } as unknown as Connection
   const hub = {
     requireRoom: () => undefined,
+    welcome: () => undefined,
     attach: () => {
       fail('attach')
       return connection
@@ -42,6 +43,8 @@ function startFaulty(part: Part) {
     verify: () => Promise.reject(new Error('planted in upgrade')),
     frameBytesMax: 1024,
     onBug: (error) => bugs.push(error),
+    onOpen: () => undefined,
+    onClosed: () => undefined,
   })
   const server = Bun.serve<SocketData>({
     port: 0,
@@ -51,6 +54,8 @@ function startFaulty(part: Part) {
       app: { fetch: () => Promise.reject(new Error('planted in app')) },
       upgrade: transport.upgrade,
       requireHost: () => undefined,
+      monotonicMs: () => 0,
+      onAnswer: () => undefined,
       onRefusal: () => undefined,
       onBug: (error) => bugs.push(error),
     }),
@@ -100,6 +105,8 @@ test('a throw in drained closes that socket', async () => {
     verify: () => Promise.reject(new Error('unused')),
     frameBytesMax: 1024,
     onBug: () => drained.resolve(),
+    onOpen: () => undefined,
+    onClosed: () => undefined,
   })
   const closed: number[] = []
   const socket = {

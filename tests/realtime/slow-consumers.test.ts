@@ -90,9 +90,22 @@ test('hundreds that resume at the same place all become live, a few pages read a
     },
   }
   const publisher = { publish: () => 1 }
-  const topics = createTopics({ publisher, heads: { jobs: head }, beforePublish: ignore, onDropped: ignore })
+  const topics = createTopics({
+    publisher,
+    heads: { jobs: head },
+    beforePublish: ignore,
+    onDelivered: ignore,
+    onDropped: ignore,
+  })
   const pages = createPages(journal, createTail(64 * KIB))
-  const options = { pages, topics, highWaterBytes: () => 256 * KIB, onDropped: ignore, onError: ignore }
+  const options = {
+    pages,
+    topics,
+    highWaterBytes: () => 256 * KIB,
+    onDelivered: ignore,
+    onDropped: ignore,
+    onError: ignore,
+  }
   const readers = createReaders(options)
   const positions = Array.from({ length: 300 }, (_, index) => (index % 3) * 100)
   const followers = positions.map((position) => new FakeFollower(topics.of('jobs', 'json'), position))

@@ -66,7 +66,7 @@ function inherited(): Record<string, string> {
 /** A token of full rights, signed with the secret of a data folder. */
 export async function tokenOf(folder: string, subject = 'tester'): Promise<string> {
   const tokens = createTokens({ key: loadKey(folder, undefined), now: () => new Date() })
-  return await tokens.issue({ subject, scope: FULL_SCOPE, expiresInMs: 86_400_000 })
+  return (await tokens.issue({ subject, scope: FULL_SCOPE, expiresInMs: 86_400_000 })).token
 }
 
 async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {

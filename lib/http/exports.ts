@@ -1,0 +1,81 @@
+/** Routes of exports. */
+import {
+  completeExport,
+  exportFailure,
+  exportInput,
+  exportQuery,
+  exportResult,
+  exportSchema,
+  failExport,
+  getExport,
+  listExports,
+  startExport,
+} from '../domain/exports.ts'
+import { idParams, pageOf } from './answers.ts'
+import { route, type Route } from './route.ts'
+
+const tag = 'exports'
+
+export const exportRoutes: readonly Route[] = [
+  route({
+    method: 'get',
+    path: '/api/exports',
+    summary: 'Lists exports',
+    tag,
+    right: 'apiRead',
+    query: exportQuery,
+    status: 200,
+    answer: pageOf('exports', exportSchema),
+    act: { read: (queries, { query }) => listExports(queries, query) },
+  }),
+  route({
+    method: 'get',
+    path: '/api/exports/{id}',
+    summary: 'One export',
+    tag,
+    right: 'apiRead',
+    params: idParams,
+    status: 200,
+    answer: exportSchema,
+    refuses: ['not_found'],
+    act: { read: (queries, { params }) => getExport(queries, params.id) },
+  }),
+  route({
+    method: 'post',
+    path: '/api/exports',
+    summary: 'Starts the export of a photo',
+    tag,
+    right: 'apiWrite',
+    body: exportInput,
+    status: 201,
+    answer: exportSchema,
+    refuses: ['not_found'],
+    act: { write: (write, { body: { photo_id, ...target } }) => startExport(write, photo_id, target) },
+  }),
+  route({
+    method: 'post',
+    path: '/api/exports/{id}/complete',
+    summary: 'Completes a running export',
+    tag,
+    right: 'apiWrite',
+    params: idParams,
+    body: exportResult,
+    status: 200,
+    answer: exportSchema,
+    refuses: ['not_found', 'conflict'],
+    act: { write: (write, { params, body }) => completeExport(write, params.id, body) },
+  }),
+  route({
+    method: 'post',
+    path: '/api/exports/{id}/fail',
+    summary: 'Fails a running export',
+    tag,
+    right: 'apiWrite',
+    params: idParams,
+    body: exportFailure,
+    status: 200,
+    answer: exportSchema,
+    refuses: ['not_found', 'conflict'],
+    act: { write: (write, { params, body }) => failExport(write, params.id, body) },
+  }),
+]

@@ -1,0 +1,27 @@
+/** Revocations as they are stored: they outlast a restart, and reach the other nodes of a database. */
+import type { Revocation } from '../access/revocations.ts'
+import type { Database } from './schema.ts'
+import type { Write } from './write.ts'
+
+export async function storeRevocation(
+  { queries, now }: Write,
+  { kind, value }: Pick<Revocation, 'kind' | 'value'>,
+): Promise<Revocation> {
+  await queries.insertInto('revocations').values({ kind, value, revoked_at: now }).execute()
+  return { kind, value, revokedAtMs: Date.parse(now) }
+}
+
+/** Reads what was revoked since it was last asked, at first everything. */
+export function createRevocationFeed(database: Database): () => Promise<Revocation[]> {
+  let seen = 0
+  return async () => {
+    const rows = await database.queries
+      .selectFrom('revocations')
+      .selectAll()
+      .where('ordinal', '>', seen)
+      .orderBy('ordinal')
+      .execute()
+    seen = rows.at(-1)?.ordinal ?? seen
+    return rows.map(({ kind, value, revoked_at }) => ({ kind, value, revokedAtMs: Date.parse(revoked_at) }))
+  }
+}
