@@ -3,6 +3,7 @@
 /** Waits that a rate-limited request accepts before it gives up. */
 const WAITS_MAX = 20
 const WAIT_SECONDS_MAX = 60
+const ANSWER_MS_MAX = 30_000
 
 /** What keeps a demo from running; the message is one line. */
 export class DemoFailure extends Error {
@@ -20,33 +21,58 @@ export interface DemoApi {
   <T>(method: string, path: string, body?: unknown): Promise<DemoAnswer<T>>
 }
 
+/** Where to ask, and with which token; undefined sends none. */
+export interface Place {
+  readonly url: string
+  readonly token: string | undefined
+}
+
+export interface RawAnswer {
+  readonly status: number
+  readonly text: string
+  /** Empty where the answer carries none. */
+  readonly cursor: string
+}
+
 /** `token` is undefined for a server with `AUTH=off`. */
 export function createDemoApi(url: string, token: string | undefined): DemoApi {
+  return async <T>(method: string, path: string, body?: unknown): Promise<DemoAnswer<T>> => {
+    const { status, text, cursor } = await ask({ url, token }, method, path, body)
+    if (status < 200 || status > 299) {
+      throw new DemoFailure(`${method} ${path}: ${status} ${reasonOf(text)}`)
+    }
+    return { body: JSON.parse(text) as T, cursor }
+  }
+}
+
+/** One request, whatever its answer; a redirect is not followed. @throws {DemoFailure} when nothing answers */
+export async function ask(
+  { url, token }: Place,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<RawAnswer> {
   const authorization: Record<string, string> =
     token === undefined ? {} : { Authorization: `Bearer ${token}` }
-  return async <T>(method: string, path: string, body?: unknown): Promise<DemoAnswer<T>> => {
-    const init: RequestInit =
-      body === undefined
-        ? { method, headers: authorization }
-        : {
-            method,
-            headers: { ...authorization, 'Content-Type': 'application/json' },
-            body: JSON.stringify(body),
-          }
+  const init: RequestInit =
+    body === undefined
+      ? { method, headers: authorization }
+      : { method, headers: { ...authorization, 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+  try {
     for (let waits = 0; ; waits += 1) {
-      const response = await fetch(`${url}${path}`, init).catch((error: unknown) => {
-        throw new DemoFailure(
-          `${method} ${path}: ${url} does not answer (${error instanceof Error ? error.message : ''})`,
-        )
-      })
-      if (response.status === 429 && waits < WAITS_MAX) {
-        await Bun.sleep(1000 * Math.min(Number(response.headers.get('retry-after') ?? 1), WAIT_SECONDS_MAX))
-        continue
-      }
+      const signal = AbortSignal.timeout(ANSWER_MS_MAX)
+      const response = await fetch(`${url}${path}`, { ...init, redirect: 'manual', signal })
+      const { status, headers } = response
       const text = await response.text()
-      if (!response.ok) throw new DemoFailure(`${method} ${path}: ${response.status} ${reasonOf(text)}`)
-      return { body: JSON.parse(text) as T, cursor: response.headers.get('lightwire-cursor') ?? '' }
+      if (status !== 429 || waits === WAITS_MAX) {
+        return { status, text, cursor: headers.get('lightwire-cursor') ?? '' }
+      }
+      await Bun.sleep(1000 * Math.min(Number(headers.get('retry-after') ?? 1), WAIT_SECONDS_MAX))
     }
+  } catch (error) {
+    throw new DemoFailure(
+      `${method} ${path}: ${url} does not answer (${error instanceof Error ? error.message : ''})`,
+    )
   }
 }
 
@@ -62,7 +88,7 @@ export async function isLightwire(url: string): Promise<boolean> {
 }
 
 /** The sentence of a problem (RFC 9457), else the start of whatever came. */
-function reasonOf(text: string): string {
+export function reasonOf(text: string): string {
   try {
     return String((JSON.parse(text) as { detail?: unknown }).detail ?? text.slice(0, 200))
   } catch {

@@ -1,4 +1,4 @@
-/** One attached client of the demo: registers, follows every channel, and keeps what it gets. */
+/** Attached clients of the demo and the doctor: sockets that pair replies with requests, and one that follows all. */
 import { decodeFrame, encodeMessage, type Framing } from '../lib/protocol/codec.ts'
 import { parseCursor, type Positions } from '../lib/protocol/cursor.ts'
 import { channels } from '../lib/protocol/events.ts'
@@ -9,6 +9,26 @@ const FRAME_BYTES_MAX = 16_777_216
 const REPLY_MS_MAX = 60_000
 
 export type Message = Readonly<Record<string, unknown>>
+
+export interface SocketOptions {
+  /** `ws://…/ws` */
+  readonly url: string
+  readonly token: string | undefined
+  readonly framing: Framing
+  /** How a failure names it. */
+  readonly name: string
+  /** Gets every message, replies included, and whether its frame was binary. */
+  readonly onMessage: (message: Message, binary: boolean) => void
+  readonly replyMsMax?: number
+}
+
+export interface LiveSocket extends Disposable {
+  /** The subprotocol that the server chose. */
+  readonly protocol: string
+  readonly closed: Promise<{ readonly code: number; readonly reason: string }>
+  /** Sends with an id and waits for the reply, which may be an `error`. @throws {DemoFailure} */
+  request(message: Message): Promise<Message>
+}
 
 export interface DemoClientOptions {
   /** `ws://…/ws` */
@@ -29,49 +49,81 @@ export interface DemoClient extends Disposable {
   ping(): Promise<Positions>
 }
 
-/** Resolves when it is registered and subscribed to all channels since the cursor. @throws {DemoFailure} */
-export async function attachClient(options: DemoClientOptions): Promise<DemoClient> {
-  const { url, token, clientType, framing, since } = options
-  const record: Message[] = []
+/** Resolves when the socket is open. @throws {DemoFailure} when it is closed before */
+export async function openLiveSocket(options: SocketOptions): Promise<LiveSocket> {
+  const { url, token, framing, name, onMessage, replyMsMax = REPLY_MS_MAX } = options
   const waiting = new Map<unknown, PromiseWithResolvers<Message>>()
   const socket = openSocket(url, token, framing)
   const opened = Promise.withResolvers<void>()
+  const closed = Promise.withResolvers<{ code: number; reason: string }>()
   let nextId = 1
+  let failure: DemoFailure | undefined
 
-  socket.onopen = () => opened.resolve()
-  socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
-    const frame = typeof data === 'string' ? data : new Uint8Array(data)
-    const message = decodeFrame(framing, frame, FRAME_BYTES_MAX) as Message
-    if (message['id'] !== undefined) waiting.get(message['id'])?.resolve(message)
-    else if (typeof message['seq'] === 'number') record.push(message)
-  }
-  socket.onclose = ({ code, reason }) => {
-    const failure = new DemoFailure(`the ${clientType} client was closed with ${code} ${reason}`)
+  function fail(sentence: string): void {
+    failure ??= new DemoFailure(sentence)
     opened.reject(failure)
     for (const { reject } of waiting.values()) reject(failure)
   }
 
-  async function request(message: Message): Promise<Message> {
-    const id = nextId++
-    const reply = Promise.withResolvers<Message>()
-    waiting.set(id, reply)
-    const late = setTimeout(() => {
-      reply.reject(new DemoFailure(`the ${clientType} client got no reply to ${String(message['type'])}`))
-    }, REPLY_MS_MAX)
-    socket.send(encodeMessage(framing, { ...message, id }))
+  socket.onopen = () => opened.resolve()
+  socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
+    const frame = typeof data === 'string' ? data : new Uint8Array(data)
+    let message: Message
     try {
-      const answer = await reply.promise
-      if (answer['type'] !== 'error') return answer
-      throw new DemoFailure(
-        `the ${clientType} client was refused ${String(message['type'])}: ${String(answer['error'])}`,
-      )
-    } finally {
-      clearTimeout(late)
-      waiting.delete(id)
+      message = decodeFrame(framing, frame, FRAME_BYTES_MAX) as Message
+    } catch (error) {
+      fail(`the ${name} client got a frame that cannot be read: ${error instanceof Error ? error.message : ''}`)
+      return socket.close()
     }
+    onMessage(message, typeof data !== 'string')
+    if (message['id'] !== undefined) waiting.get(message['id'])?.resolve(message)
+  }
+  socket.onclose = ({ code, reason }) => {
+    fail(`the ${name} client was closed with ${code} ${reason}`)
+    closed.resolve({ code, reason })
   }
 
   await opened.promise
+  return {
+    protocol: socket.protocol,
+    closed: closed.promise,
+    async request(message) {
+      if (failure) throw failure
+      const id = nextId++
+      const reply = Promise.withResolvers<Message>()
+      waiting.set(id, reply)
+      const late = setTimeout(() => {
+        reply.reject(new DemoFailure(`the ${name} client got no reply to ${String(message['type'])}`))
+      }, replyMsMax)
+      socket.send(encodeMessage(framing, { ...message, id }))
+      try {
+        return await reply.promise
+      } finally {
+        clearTimeout(late)
+        waiting.delete(id)
+      }
+    },
+    [Symbol.dispose]: () => socket.close(),
+  }
+}
+
+/** Resolves when it is registered and subscribed to all channels since the cursor. @throws {DemoFailure} */
+export async function attachClient(options: DemoClientOptions): Promise<DemoClient> {
+  const { url, token, clientType, framing, since } = options
+  const record: Message[] = []
+  const onMessage = (message: Message) => {
+    if (message['id'] === undefined && typeof message['seq'] === 'number') record.push(message)
+  }
+  const socket = await openLiveSocket({ url, token, framing, name: clientType, onMessage })
+
+  async function request(message: Message): Promise<Message> {
+    const answer = await socket.request(message)
+    if (answer['type'] !== 'error') return answer
+    throw new DemoFailure(
+      `the ${clientType} client was refused ${String(message['type'])}: ${String(answer['error'])}`,
+    )
+  }
+
   await request({ type: 'register', client_type: clientType, client_name: `demo ${clientType}` })
   const { recovery } = await request({ type: 'subscribe', channels, since })
   const missed = channels.find((channel) => statusOf(recovery, channel) !== 'recovered')
@@ -84,7 +136,7 @@ export async function attachClient(options: DemoClientOptions): Promise<DemoClie
       const { cursor } = await request({ type: 'ping' })
       return parseCursor(String(cursor)).positions
     },
-    [Symbol.dispose]: () => socket.close(),
+    [Symbol.dispose]: () => socket[Symbol.dispose](),
   }
 }
 

@@ -12,7 +12,7 @@ import { findPhotos, PHOTOS_MAX, writePhotos, type PhotoFolder } from './demo-ph
 import { compareRecords, countByChannel } from './demo-records.ts'
 import { notStarted, playShoot, prepareServer, type Progress } from './demo-shoot.ts'
 import { chooseTarget, startOwn, type StartServer, type Target } from './demo-target.ts'
-import { readOptions } from './options.ts'
+import { readOptions, readServerUrl } from './options.ts'
 
 const WORKERS_DEFAULT = 8
 const WORKERS_MAX = 64
@@ -72,11 +72,9 @@ function optionsOf(words: readonly string[]) {
     if (!/^[1-9]\d?$/.test(workers) || Number(workers) > WORKERS_MAX) {
       throw new DemoFailure(`--workers=${workers}: expected a whole number from 1 to ${WORKERS_MAX}`)
     }
-    if (url !== undefined && !/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
-      throw new DemoFailure(`--url=${url}: expected a URL such as http://127.0.0.1:5100`)
-    }
     if (token !== undefined && url === undefined) throw new DemoFailure('--token belongs to --url')
-    return { photos, url: url?.replace(/\/+$/, ''), token, workers: Number(workers) }
+    const server = url === undefined ? undefined : readServerUrl('url', url)
+    return { photos, url: server, token, workers: Number(workers) }
   } catch (error) {
     if (error instanceof TypeError) throw new DemoFailure(error.message)
     throw error

@@ -16,3 +16,9 @@ export function readOptions<const N extends string>(words: readonly string[], na
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause })
   }
 }
+
+/** The address of a server without a slash at its end. @throws {UsageError} when it is no http or https URL */
+export function readServerUrl(name: string, url: string): string {
+  if (/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) return url.replace(/\/+$/, '')
+  throw new UsageError(`--${name}=${url}: expected a URL such as http://127.0.0.1:5100`)
+}

@@ -1,10 +1,12 @@
-/** `npm run docs`: writes openapi.yaml and the README's table of settings from their definitions. */
+/** `npm run docs`: writes openapi.yaml, asyncapi.yaml and the README's table of settings from their definitions. */
 import { join } from 'node:path'
 import { settingsTable } from '../lib/config.ts'
+import { asyncApiText } from './asyncapi-text.ts'
 import { openApiText } from './openapi-text.ts'
 
 const root = join(import.meta.dir, '..')
 await Bun.write(join(root, 'openapi.yaml'), openApiText())
+await Bun.write(join(root, 'asyncapi.yaml'), asyncApiText())
 const readme = join(root, 'README.md')
 const text = await Bun.file(readme).text()
 await Bun.write(

@@ -66,7 +66,8 @@ export function requireAnyPublish({ rights }: Principal): void {
 
 export type ApiRight = 'apiRead' | 'apiWrite' | 'admin'
 
-const scopeNames = { apiRead: 'api:read', apiWrite: 'api:write', admin: 'admin' } as const
+/** The scope that gives each right. */
+export const scopeNames = { apiRead: 'api:read', apiWrite: 'api:write', admin: 'admin' } as const
 
 /** @throws {Refusal} `forbidden` naming the scope that is missing */
 export function requireApi(principal: Principal, right: ApiRight): void {

@@ -1,7 +1,7 @@
 /** The shapes of jobs: what the routes take and answer. */
 import * as z from 'zod'
 import { jobStatuses } from './counters.ts'
-import { objectField, pageQuery, rowId, rowIdParam, text, timestamp } from './values.ts'
+import { numberParam, objectField, pageQuery, rowId, rowIdParam, text, timestamp } from './values.ts'
 
 /** 1 is first. */
 export const priority = z.int().min(1).max(9)
@@ -77,7 +77,7 @@ export const jobQuery = z.strictObject({
   ...pageQuery(['priority', 'status', 'created_at', 'started_at', 'completed_at']),
   status: z.enum(jobStatuses).optional(),
   photo_id: rowIdParam.optional(),
-  priority: z.coerce.number().pipe(priority).optional(),
+  priority: numberParam(priority).optional(),
 })
 
 export type Job = z.output<typeof jobSchema>

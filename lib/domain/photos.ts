@@ -9,6 +9,7 @@ import { photoStatuses, type PhotoStatus } from './photo-status.ts'
 import { countOfSession, countPhotos } from './sessions.ts'
 import {
   found,
+  numberParam,
   objectField,
   pageQuery,
   parseObject,
@@ -69,7 +70,7 @@ export const photoQuery = z.strictObject({
   ...pageQuery(['id', 'file_name', 'status', 'ai_score', 'imported_at', 'updated_at']),
   session_id: rowIdParam.optional(),
   status: z.enum(photoStatuses).optional(),
-  min_score: z.coerce.number().pipe(z.number().min(1).max(5)).optional(),
+  min_score: numberParam(z.number().min(1).max(5)).optional(),
 })
 
 export type Photo = z.output<typeof photoSchema>

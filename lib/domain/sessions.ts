@@ -5,7 +5,7 @@ import type { Queries, SessionRow } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
 import { countAllPhotos, countJobs, type Changes } from './counters.ts'
 import type { PhotoStatus } from './photo-status.ts'
-import { found, pageQuery, readPage, rowId, text, timestamp } from './values.ts'
+import { flagParam, found, pageQuery, readPage, rowId, text, timestamp } from './values.ts'
 
 export const sessionStatuses = [
   'importing',
@@ -52,7 +52,7 @@ export const sessionPatch = z
 export const sessionQuery = z.strictObject({
   ...pageQuery(['id', 'name', 'status', 'progress_percent', 'created_at', 'updated_at']),
   status: z.enum(sessionStatuses).optional(),
-  active_only: z.stringbool().optional(),
+  active_only: flagParam.optional(),
 })
 
 export type Session = z.output<typeof sessionSchema>

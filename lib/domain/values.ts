@@ -14,13 +14,31 @@ export const text = (max: number) =>
 
 /** SQLite and Postgres both take more, JSON numbers do not. */
 export const rowId = z.int().positive().max(Number.MAX_SAFE_INTEGER)
+/** A number in a query, written in decimal digits; documented by the schema that it must fit. */
+export function numberParam(schema: z.ZodNumber) {
+  const { type, minimum, maximum } = z.toJSONSchema(schema)
+  return z
+    .string()
+    .regex(/^-?\d{1,16}(\.\d{1,16})?$/, 'expected a number')
+    .transform(Number)
+    .pipe(schema)
+    .meta({ override: ({ jsonSchema }) => become(jsonSchema, { type, minimum, maximum }) })
+}
+
 /** An id in a path or query. */
-export const rowIdParam = z
-  .string()
-  .regex(/^\d{1,16}$/, 'expected a whole number')
-  .transform(Number)
-  .pipe(rowId)
-  .meta({ override: { type: 'integer', minimum: 1 } })
+export const rowIdParam = numberParam(rowId)
+
+/** `true` or `false` in a query. */
+export const flagParam = z
+  .enum(['true', 'false'])
+  .transform((word) => word === 'true')
+  .meta({ override: ({ jsonSchema }) => become(jsonSchema, { type: 'boolean' }) })
+
+/** Documents a text of a query as the value that it stands for. */
+function become(documented: object, value: object): void {
+  Object.assign(documented, { pattern: undefined, enum: undefined }, value)
+}
+
 export const timestamp = z.iso.datetime().meta({ description: 'UTC, ISO 8601 with milliseconds' })
 
 /** Largest JSON text of one object field; an event that carries it must stay under 64 KiB. */
@@ -37,8 +55,12 @@ const LIMIT_DEFAULT = 100
 export function pageQuery<const F extends readonly [string, ...string[]]>(fields: F) {
   const sorts = fields.flatMap((field) => [field, `-${field}`]) as [F[number] | `-${F[number]}`]
   return {
-    limit: z.coerce.number().pipe(z.int().min(1).max(LIMIT_MAX)).default(LIMIT_DEFAULT),
-    offset: z.coerce.number().pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER)).default(0),
+    limit: numberParam(z.int().min(1).max(LIMIT_MAX))
+      .default(LIMIT_DEFAULT)
+      .meta({ description: `rows of a page; ${LIMIT_DEFAULT} unless given` }),
+    offset: numberParam(z.int().min(0).max(Number.MAX_SAFE_INTEGER))
+      .default(0)
+      .meta({ description: 'rows before the page' }),
     sort: z.enum(sorts).optional(),
   }
 }

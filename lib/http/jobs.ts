@@ -23,6 +23,7 @@ import {
   setPriority,
   type Claimant,
 } from '../domain/jobs.ts'
+import { numberParam } from '../domain/values.ts'
 import { pageOf } from './answers.ts'
 import { route, type Route } from './route.ts'
 
@@ -92,7 +93,7 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
       summary: 'Leases the next pending job; with wait it holds on until there is one',
       tag,
       right: 'apiWrite',
-      query: z.strictObject({ wait: z.coerce.number().pipe(z.number().min(0).max(WAIT_MAX)).default(0) }),
+      query: z.strictObject({ wait: numberParam(z.number().min(0).max(WAIT_MAX)).default(0) }),
       body: claimInput,
       status: 200,
       answer: z.object({ job: jobSchema.nullable() }),

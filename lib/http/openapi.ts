@@ -1,6 +1,7 @@
 /** The OpenAPI document, made from the very schemas that the routes validate with. */
 import * as z from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
+import { scopeNames } from '../access/rights.ts'
 import { refusals, statusOf, type RefusalCode } from '../protocol/refusals.ts'
 import { CURSOR_HEADER } from './app.ts'
 import type { Route } from './route.ts'
@@ -52,7 +53,8 @@ function operation(declared: Route): ZodOpenApiOperationObject {
     operationId: `${declared.method}${declared.path.replaceAll(/[/{}_]+(\w?)/g, (_, letter: string) => letter.toUpperCase())}`,
     summary: declared.summary,
     tags: [declared.tag],
-    ...(right === 'open' ? { security: [] } : {}),
+    security:
+      right === 'open' ? [] : [{ bearer: [right === 'publish' ? 'events:publish' : scopeNames[right]] }],
     ...(params || query
       ? {
           requestParams: {
@@ -65,7 +67,11 @@ function operation(declared: Route): ZodOpenApiOperationObject {
       ? { requestBody: { required: !bodyOptional, content: { 'application/json': { schema: body } } } }
       : {}),
     responses: {
-      [String(declared.status)]: { description: 'done', content: json, ...headers },
+      [String(declared.status)]: {
+        description: declared.status === 201 ? 'made, and durable' : 'done',
+        content: json,
+        ...headers,
+      },
       ...(probe ? { '503': { description: 'not now', content: json } } : refusalAnswers(declared)),
     },
   }

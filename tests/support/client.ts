@@ -1,5 +1,9 @@
-/** A WebSocket client for tests: it queues from the first tick and records raw frames, so it can miss nothing. */
+/**
+ * A WebSocket client for tests: it queues from the first tick and records raw frames, so it can miss nothing. A frame
+ * that is not as its schema says fails the test that runs.
+ */
 import { decodeFrame, encodeMessage, type Framing } from '../../lib/protocol/codec.ts'
+import { frameFault } from '../../lib/protocol/wire-schemas.ts'
 
 export type Message = Record<string, unknown> & { type: string }
 
@@ -52,10 +56,10 @@ export class TestClient implements AsyncDisposable {
       const message = decodeFrame(kind, frame, 1_048_576) as Message
       this.received.push(message)
       onMessage?.(message)
-      const index = this.waiting.findIndex(({ matches }) => matches(message))
-      if (index < 0) return
-      this.taken.add(message)
-      this.waiting.splice(index, 1)[0]?.resolve(message)
+      this.handOver(message)
+      // Nobody can catch what an event handler throws: it fails the test, whatever the test does with its waits.
+      const fault = frameFault(message)
+      if (fault !== undefined) throw new Error(`a frame does not conform: ${fault}`)
     }
     this.opened = new Promise((resolve, reject) => {
       this.socket.onopen = () => resolve()
@@ -81,6 +85,13 @@ export class TestClient implements AsyncDisposable {
         reject(new Error(`closed with ${code} ${reason} while waiting`)),
       )
     })
+  }
+
+  private handOver(message: Message): void {
+    const index = this.waiting.findIndex(({ matches }) => matches(message))
+    if (index < 0) return
+    this.taken.add(message)
+    this.waiting.splice(index, 1)[0]?.resolve(message)
   }
 
   send(message: object): void {
