@@ -3,11 +3,10 @@ import * as z from 'zod'
 import { publishable } from '../domain/publishing.ts'
 import { framings, type Framing } from '../protocol/codec.ts'
 import { catalogue, channels, eventTypes, type Channel, type EventType } from '../protocol/events.ts'
-import { clientMessages, type ClientMessageType } from '../protocol/messages.ts'
+import { clientMessages, messageId, type ClientMessageType } from '../protocol/messages.ts'
 import {
   channelName,
   cursor,
-  messageId,
   recovery,
   replyTypes,
   serverMessages,

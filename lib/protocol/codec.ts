@@ -10,7 +10,8 @@ export type Framing = (typeof framings)[number]
 /** A frame as a WebSocket takes it: text for JSON, bytes for the binary framings. */
 export type Frame = string | Uint8Array<ArrayBuffer>
 
-const SUBPROTOCOL_PREFIX = 'lightwire.v1.'
+/** The name that `Sec-WebSocket-Protocol` negotiates a framing by. */
+export const subprotocolOf = (framing: Framing) => `lightwire.v1.${framing}` as const
 /** Under this many bytes a single DEFLATE stream gains nothing over its own header and tables. */
 const DEFLATE_MIN_BYTES = 128
 const INT_MAX_32 = 2 ** 32 - 1
@@ -35,13 +36,13 @@ export function negotiate(offered: string | null, format: string | null): Negoti
   const bearer = names.find((name) => name.startsWith('bearer.'))?.slice('bearer.'.length)
   const token = bearer === undefined ? {} : { bearer }
   for (const name of names) {
-    const framing = framings.find((known) => name === SUBPROTOCOL_PREFIX + known)
+    const framing = framings.find((known) => name === subprotocolOf(known))
     if (framing) return { framing, answer: name, ...token }
   }
   const asked = format ?? (names.length === 0 ? 'json' : null)
   const framing = framings.find((known) => known === asked)
   if (framing && names.length === 0) return { framing }
-  const known = framings.map((name) => SUBPROTOCOL_PREFIX + name).join(', ')
+  const known = framings.map(subprotocolOf).join(', ')
   throw new Refusal('unsupported_protocol', `no subprotocol in common; this server speaks ${known}`)
 }
 

@@ -48,7 +48,10 @@ export interface Incoming {
   readonly body: Record<string, unknown>
 }
 
-const messageId = z.union([z.string().max(64), z.int()])
+/** A message's own number, carried by every reply to it. */
+export const messageId = z
+  .union([z.string().max(64), z.int()])
+  .meta({ description: 'chosen by the client; every reply to its message carries the same' })
 
 /** The `id` of a decoded frame, if it has an acceptable one: a refusal of the rest still carries it. */
 export function idOf(value: unknown): string | number | undefined {

@@ -1,17 +1,12 @@
 /** What the server says beside the events (PROTOCOL §2): one strict schema per message, as it is on the wire. */
 import * as z from 'zod'
-import { framings } from './codec.ts'
+import { framings, subprotocolOf } from './codec.ts'
 import { channels, eventTypes } from './events.ts'
-import { clientTypeSchema, type ClientMessageType, type Recovery } from './messages.ts'
+import { clientTypeSchema, messageId, type ClientMessageType, type Recovery } from './messages.ts'
 import { refusals, type RefusalCode } from './refusals.ts'
 
 /** The names that `Sec-WebSocket-Protocol` negotiates. */
-export const subprotocols = framings.map((framing) => `lightwire.v1.${framing}` as const)
-
-/** A message's own number, carried by every reply to it. */
-export const messageId = z
-  .union([z.string().max(64), z.int()])
-  .meta({ description: 'chosen by the client; every reply to its message carries the same' })
+export const subprotocols = framings.map(subprotocolOf)
 
 export const timestamp = z.iso
   .datetime({ precision: 3 })

@@ -1,6 +1,6 @@
 /** The hub: every attached client, the events on their way to them, and the signs of life. */
 import { randomBytes } from 'node:crypto'
-import type { Framing } from '../protocol/codec.ts'
+import { subprotocolOf, type Framing } from '../protocol/codec.ts'
 import type { Positions } from '../protocol/cursor.ts'
 import { channels, type Channel } from '../protocol/events.ts'
 import { Refusal } from '../protocol/refusals.ts'
@@ -242,7 +242,7 @@ function greeting({ id, framing }: Connection, { now, epoch, heartbeatMs }: HubO
     type: 'connection_established',
     client_id: id,
     server_time: now().toISOString(),
-    protocol: `lightwire.v1.${framing}`,
+    protocol: subprotocolOf(framing),
     heartbeat_ms: heartbeatMs,
     epoch,
   }
@@ -265,7 +265,7 @@ function describe(
     subject: connection.principal?.subject ?? null,
     connected_at: connection.connectedAt.toISOString(),
     last_seen: new Date(now().getTime() - silentMs).toISOString(),
-    protocol: `lightwire.v1.${connection.framing}`,
+    protocol: subprotocolOf(connection.framing),
     transport: 'websocket',
     channels: connection.channels,
     cursor_lag: lag,
