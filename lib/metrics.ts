@@ -27,31 +27,32 @@ export interface LiveState {
   readonly delivered: ReadonlyMap<Channel, number>
 }
 
+/** A metric as the manual shows it. */
+interface MetricDescription {
+  readonly name: string
+  readonly type: string
+  readonly help: string
+  readonly labels: readonly string[]
+}
+
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** A registry of its own per server, so that two servers in one process do not share counts. */
 export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
-  const counter = <const L extends string = never>(
-    name: string,
-    help: string,
-    labelNames: readonly L[] = [],
-  ) => new Counter({ name: `lightwire_${name}`, help, labelNames: [...labelNames], registers })
-  const gauge = <const L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Gauge({ name: `lightwire_${name}`, help, labelNames: [...labelNames], registers })
-  const histogram = <const L extends string = never>(
-    name: string,
-    help: string,
-    labelNames: readonly L[] = [],
-  ) =>
-    new Histogram({
-      name: `lightwire_${name}`,
-      help,
-      labelNames: [...labelNames],
-      buckets: SECONDS,
-      registers,
-    })
+  const described: MetricDescription[] = []
+  const named = <const L extends string>(type: string, short: string, help: string, labels: readonly L[]) => {
+    const name = `lightwire_${short}`
+    described.push({ name, type, help, labels })
+    return { name, help, labelNames: [...labels], registers }
+  }
+  const counter = <const L extends string = never>(name: string, help: string, labels: readonly L[] = []) =>
+    new Counter(named('counter', name, help, labels))
+  const gauge = <const L extends string = never>(name: string, help: string, labels: readonly L[] = []) =>
+    new Gauge(named('gauge', name, help, labels))
+  const histogram = <const L extends string = never>(name: string, help: string, labels: readonly L[] = []) =>
+    new Histogram({ ...named('histogram', name, help, labels), buckets: SECONDS })
 
   const table = {
     connections: gauge('connections', 'attached clients', ['client_type', 'framing', 'transport']),
@@ -119,9 +120,7 @@ export function createMetrics() {
       look(state)
       return registry.metrics()
     },
-    /** Every metric with its kind, labels and meaning; for the manual. */
-    describe: async () =>
-      (await registry.getMetricsAsJSON()).map(({ name, help, type }) => ({ name, help, type: String(type) })),
+    described: described as readonly MetricDescription[],
     countAnswer({
       method,
       route,
@@ -141,4 +140,12 @@ export function createMetrics() {
       table.closes.inc({ code: ours || closeCodes.has(code) ? String(code) : 'other' })
     },
   }
+}
+
+/** The README's table of metrics. */
+export function metricsTable(): string {
+  const rows = createMetrics().described.map(
+    ({ name, type, help, labels }) => `| ${name} | ${type} | ${labels.join(', ')} | ${help} |`,
+  )
+  return ['| metric | kind | labels | what it counts |', '| --- | --- | --- | --- |', ...rows].join('\n')
 }
