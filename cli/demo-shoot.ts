@@ -1,5 +1,6 @@
-/** Plays a shoot over the public REST API: import, analysis, selection, workers that develop every photo. */
+/** Plays a shoot over the public REST API: import, analysis, selection, workers that develop every photo, approval. */
 import { DemoFailure, type DemoApi } from './demo-api.ts'
+import { cullSession, type Culling } from './demo-culling.ts'
 import type { PhotoFile } from './demo-photos.ts'
 
 const IMPORT_PHOTOS_MAX = 1000
@@ -30,7 +31,7 @@ interface Job {
 }
 
 /** How far the shoot is; read by whoever shows it. */
-export interface Progress {
+export interface Progress extends Culling {
   imported: number
   analyzed: number
   jobs: number
@@ -53,6 +54,9 @@ export const notStarted: Progress = {
   jobs: 0,
   completed: 0,
   retried: 0,
+  approved: 0,
+  rejected: 0,
+  exported: 0,
   requests: 0,
 }
 
@@ -112,6 +116,7 @@ export async function playShoot({ api: plain, folder, files, workers, progress }
       await developNext(api, `demo-worker-${n + 1}`, indexOf, progress)
   })
   await Promise.all([...analysts, ...crew])
+  await cullSession(api, session.id, progress)
   const { cursor } = await api('PATCH', `/api/sessions/${session.id}`, { status: 'completed' })
   return cursor
 }

@@ -129,13 +129,14 @@ async function catchUp(client: DemoClient, end: Positions): Promise<Positions> {
 }
 
 function progressLine(
-  { imported, analyzed, completed, retried }: Progress,
+  { imported, analyzed, completed, retried, approved, rejected }: Progress,
   total: number,
   started: number,
 ): string {
   const seconds = ((performance.now() - started) / SECOND_MS).toFixed(0).padStart(4)
   const photos = `photos ${imported} imported, ${analyzed} analyzed`
-  return `${seconds} s  ${photos} · jobs ${completed} of ${total} completed, ${retried} retried`
+  const jobs = `jobs ${completed} of ${total} completed, ${retried} retried`
+  return `${seconds} s  ${photos} · ${jobs} · ${approved} approved, ${rejected} rejected`
 }
 
 /** Prints what happened and whether each record equals the journal; whether all do. */
@@ -149,11 +150,12 @@ function summarise(
   const { progress, clients, journal, upto, seconds } = played
   const bytes = photos.files.reduce((sum, { file_size }) => sum + file_size, 0)
   const rate = Math.round(progress.requests / seconds)
-  const { completed, retried } = progress
+  const { completed, retried, approved, rejected, exported } = progress
   console.log('')
   console.log(`  server    ${target.url}, ${target.whose}`)
   console.log(`  photos    ${progress.imported} from ${folder}, ${(bytes / 1e6).toFixed(2)} MB`)
   console.log(`  jobs      ${completed} completed by ${workers} workers, ${retried} of them after a retry`)
+  console.log(`  approval  ${approved} approved, ${rejected} rejected, ${exported} exported`)
   console.log(`  requests  ${progress.requests} in ${seconds.toFixed(1)} s, ${rate} per second`)
   console.log(`  events    ${countByChannel(journal.record)}`)
   console.log('')
