@@ -1,13 +1,12 @@
 /** How much of the machine is in use: CPU since the last look, memory, and the disk of a folder. */
-import { statfs } from 'node:fs/promises'
+import { readFile, statfs } from 'node:fs/promises'
 import { cpus, freemem, totalmem } from 'node:os'
-import { readFile } from 'node:fs/promises'
 
-/** Percent in use, 0 to 100. */
+/** Percent in use, 0 to 100; what could not be measured is left out. */
 interface ResourceSample {
   readonly cpu?: number
   readonly memory: number
-  readonly disk: number
+  readonly disk?: number
 }
 
 /** Makes a sampler; the first sample has no CPU, for there is nothing to compare with. */
@@ -17,12 +16,21 @@ export function createResourceSampler(folder: string): () => Promise<ResourceSam
     const now = cpuTimes()
     const cpu = before && busyPercent(before, now)
     before = now
-    const { blocks, bfree, bavail } = await statfs(folder)
-    const used = blocks - bfree
-    // As df counts: what is reserved for root is neither used nor free.
-    const disk = percent(used, used + bavail)
-    return { ...(cpu === undefined ? {} : { cpu }), memory: await memoryPercent(), disk }
+    const disk = await diskPercent(folder)
+    return {
+      ...(cpu === undefined ? {} : { cpu }),
+      ...(disk === undefined ? {} : { disk }),
+      memory: await memoryPercent(),
+    }
   }
+}
+
+/** As df counts: what is reserved for root is neither used nor free. */
+async function diskPercent(folder: string): Promise<number | undefined> {
+  const disk = await statfs(folder).catch(() => undefined)
+  if (!disk) return undefined
+  const used = disk.blocks - disk.bfree
+  return percent(used, used + disk.bavail)
 }
 
 interface CpuTimes {
