@@ -99,8 +99,9 @@ async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect'])
       ordinal ${identity}, kind ${text} not null, value ${text} not null, revoked_at ${text} not null)`,
     sql`create index revocations_value on revocations (kind, value)`,
     ...['file_name', 'ai_score', 'imported_at', 'updated_at'].map((column) => sorted('photos', column, 'id')),
-    sql`create index photos_approval on photos (ai_score desc ${sql.raw(dialect === 'postgres' ? 'nulls last' : '')}, id)
-      where status = 'completed'`,
+    // Not a partial index: SQLite cannot know that a bound status is the one that it covers.
+    sql`create index photos_approval
+      on photos (status, ai_score desc ${sql.raw(dialect === 'postgres' ? 'nulls last' : '')}, id)`,
     ...['priority', 'status', 'created_at', 'started_at', 'completed_at'].map((column) =>
       sorted('jobs', column, 'ordinal'),
     ),
