@@ -96,6 +96,9 @@ export async function fillFolder(folder: string, size: number): Promise<void> {
       completed_at: index % 2 === 0 ? null : at((index * 104_729) % size),
     }))
     for (const rows of inChunks(jobs)) await queries.insertInto('jobs').values(rows).execute()
+    await sql`insert into counters (name, value)
+      select 'scores.' || cast(floor(ai_score * 8) as integer), count(*) from photos
+      where ai_score is not null group by floor(ai_score * 8)`.execute(queries)
     for (const table of ['photos', 'jobs']) {
       await sql`insert into counters (name, value)
         select ${`${table}.`} || status, count(*) from ${sql.table(table)} group by status`.execute(queries)

@@ -1,5 +1,5 @@
 /** Rights: what a token's scope allows. Default deny; `client_type` never grants anything. */
-import { channels, isChannel, type Channel } from '../protocol/events.ts'
+import { channels, type Channel } from '../protocol/events.ts'
 import { Refusal } from '../protocol/refusals.ts'
 
 export interface Rights {
@@ -39,18 +39,13 @@ export function parseScope(scope: string): Rights {
   }
 }
 
-/** Whether every name of a scope is one that Lightwire knows; for issuing, where a slip would grant nothing. */
+const SCOPE_NAME = `(?:events:(?:read|publish)(?::(?:${channels.join('|')}))?|api:(?:read|write)|admin)`
+/** A scope whose every name is one that Lightwire knows; for issuing, where a slip would grant nothing. */
+export const KNOWN_SCOPE = new RegExp(`^ *(?:${SCOPE_NAME}(?: +|$))*$`)
+
+/** The first name of a scope that Lightwire does not know. */
 export function unknownScope(scope: string): string | undefined {
-  const known = new Set(['events:read', 'events:publish', 'api:read', 'api:write', 'admin'])
-  return scope
-    .split(' ')
-    .filter((name) => name !== '')
-    .find((name) => {
-      const [area, verb, channel] = name.split(':')
-      const perChannel =
-        area === 'events' && (verb === 'read' || verb === 'publish') && isChannel(channel ?? '')
-      return !known.has(name) && !perChannel
-    })
+  return scope.split(' ').find((name) => !KNOWN_SCOPE.test(name))
 }
 
 /** @throws {Refusal} `forbidden` naming the scope that is missing */

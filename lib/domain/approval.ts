@@ -3,8 +3,9 @@ import * as z from 'zod'
 import type { PhotoRow, Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
 import { exportSchema, exportTarget, startExport } from './exports.ts'
-import { keptTotal, movePhoto, photoQuery, photoSchema, readPhoto, toPhoto, type Photo } from './photos.ts'
-import { pageQuery, readPage, text, wrongState } from './values.ts'
+import { pageQuery } from './paging.ts'
+import { movePhoto, photoQuery, photoSchema, readPhoto, readPhotos, toPhoto, type Photo } from './photos.ts'
+import { text, wrongState } from './values.ts'
 
 export const approvalQuery = z.strictObject({
   ...pageQuery(['id', 'file_name', 'ai_score', 'imported_at', 'updated_at']),
@@ -20,20 +21,8 @@ export const approvalAnswer = photoSchema
 
 export const rejectionInput = z.object({ reason: text(2000).default('') }).meta({ id: 'RejectionInput' })
 
-export async function listApproval(queries: Queries, query: z.output<typeof approvalQuery>) {
-  let rows = queries.selectFrom('photos').selectAll().where('status', '=', 'completed')
-  if (query.session_id !== undefined) rows = rows.where('session_id', '=', query.session_id)
-  if (query.min_score !== undefined) rows = rows.where('ai_score', '>=', query.min_score)
-  const total = await keptTotal(queries, { ...query, status: 'completed' })
-  const { sort = '-ai_score' } = query
-  // Of two equally good photos the older one comes first.
-  const tieDirection = query.sort === undefined ? 'asc' : undefined
-  const { rows: photos, ...page } = await readPage(
-    rows,
-    { ...query, sort },
-    { tieBreak: 'id', tieDirection, total },
-  )
-  return { photos: photos.map(toPhoto), count: photos.length, ...page }
+export function listApproval(queries: Queries, query: z.output<typeof approvalQuery>) {
+  return readPhotos(queries, { ...query, sort: query.sort ?? '-ai_score' }, 'completed')
 }
 
 /** Approves a photo of the queue and starts its export if asked to. @throws {Refusal} `not_found`, `conflict` */

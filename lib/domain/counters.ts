@@ -48,11 +48,47 @@ export async function totalOf(
   return Object.values(counts).reduce((sum, value) => sum + value, 0)
 }
 
+/** Keeps the numbers of photos by score; those without one are not counted. */
+export async function countScores(
+  write: Write,
+  changes: readonly (readonly [score: number | null, by: number])[],
+): Promise<void> {
+  const sums: Record<string, number> = {}
+  for (const [score, by] of changes) {
+    if (score !== null) sums[bucketOf(score)] = (sums[bucketOf(score)] ?? 0) + by
+  }
+  await add(write.queries, 'scores', sums)
+}
+
+/** Photos with at least that score: whole buckets are kept, what is left of one is counted by its index. */
+export async function totalFrom(queries: Queries, minScore: number): Promise<number> {
+  const counts = await countsOf(queries, 'scores')
+  const first = bucketOf(minScore)
+  const whole = Object.entries(counts).filter(([bucket]) => Number(bucket) > first)
+  const above = whole.reduce((sum, [, value]) => sum + value, 0)
+  if (minScore * SCORE_BUCKETS === first) return above + (counts[first] ?? 0)
+  const { rest } = await queries
+    .selectFrom('photos')
+    .select(({ fn }) => fn.countAll<number>().as('rest'))
+    .where('ai_score', '>=', minScore)
+    .where('ai_score', '<', (first + 1) / SCORE_BUCKETS)
+    .executeTakeFirstOrThrow()
+  return above + Number(rest)
+}
+
+/** Buckets of a star: a power of two, so that no rounding moves a score over a border. */
+const SCORE_BUCKETS = 8
+const bucketOf = (score: number) => Math.floor(score * SCORE_BUCKETS)
+
 async function countsOf(queries: Queries, table: string): Promise<Record<string, number>> {
-  const rows = await queries.selectFrom('counters').selectAll().execute()
-  const prefix = `${table}.`
-  const own = rows.filter(({ name }) => name.startsWith(prefix))
-  return Object.fromEntries(own.map(({ name, value }) => [name.slice(prefix.length), value]))
+  const rows = await queries
+    .selectFrom('counters')
+    .selectAll()
+    // All names that begin with the table's and a dot: "/" comes after ".".
+    .where('name', '>', `${table}.`)
+    .where('name', '<', `${table}/`)
+    .execute()
+  return Object.fromEntries(rows.map(({ name, value }) => [name.slice(table.length + 1), value]))
 }
 
 /** Whether anything changed. */

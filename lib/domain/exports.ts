@@ -3,7 +3,8 @@ import * as z from 'zod'
 import type { ExportRow, Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
 import { readPhoto } from './photos.ts'
-import { found, pageQuery, readPage, rowId, rowIdParam, text, timestamp, wrongState } from './values.ts'
+import { pageQuery, readPage, unindexed } from './paging.ts'
+import { found, rowId, rowIdParam, text, timestamp, wrongState } from './values.ts'
 
 export const exportStatuses = ['running', 'completed', 'failed'] as const
 
@@ -39,7 +40,7 @@ export const exportResult = z
 export const exportFailure = z.object({ error_message: text(4000) }).meta({ id: 'ExportFailure' })
 
 export const exportQuery = z.strictObject({
-  ...pageQuery(['id', 'status', 'photo_id']),
+  ...pageQuery(['id']),
   status: z.enum(exportStatuses).optional(),
   photo_id: rowIdParam.optional(),
 })
@@ -48,7 +49,8 @@ export type Export = z.output<typeof exportSchema>
 
 export async function listExports(queries: Queries, query: z.output<typeof exportQuery>) {
   let rows = queries.selectFrom('exports').selectAll()
-  if (query.status) rows = rows.where('status', '=', query.status)
+  const { status, photo_id } = query
+  if (status) rows = rows.where(photo_id === undefined ? 'status' : unindexed<string>('status'), '=', status)
   if (query.photo_id !== undefined) rows = rows.where('photo_id', '=', query.photo_id)
   const { rows: exports, ...page } = await readPage(rows, query, { tieBreak: 'id' })
   return { exports: exports.map(toExport), count: exports.length, ...page }

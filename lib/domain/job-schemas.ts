@@ -1,7 +1,8 @@
 /** The shapes of jobs: what the routes take and answer. */
 import * as z from 'zod'
 import { jobStatuses } from './counters.ts'
-import { numberParam, objectField, pageQuery, rowId, rowIdParam, text, timestamp } from './values.ts'
+import { pageQuery } from './paging.ts'
+import { numberParam, objectField, rowId, rowIdParam, text, timestamp } from './values.ts'
 
 /** 1 is first. */
 export const priority = z.int().min(1).max(9)
@@ -74,7 +75,7 @@ export const failInput = z
 export const jobPatch = z.object({ priority, reason: text(500).default('') }).meta({ id: 'JobPatch' })
 
 export const jobQuery = z.strictObject({
-  ...pageQuery(['priority', 'status', 'created_at', 'started_at', 'completed_at']),
+  ...pageQuery(['created_at', 'completed_at', 'priority']),
   status: z.enum(jobStatuses).optional(),
   photo_id: rowIdParam.optional(),
   priority: numberParam(priority).optional(),

@@ -27,7 +27,8 @@ import {
   updateJob,
 } from './job-rows.ts'
 import { movePhoto, readPhoto } from './photos.ts'
-import { parseObject, readPage, wrongState } from './values.ts'
+import { readPage, unindexed } from './paging.ts'
+import { parseObject, wrongState } from './values.ts'
 
 /** Who acts on a job, and with which claim: the attempt where it is named, else the subject that claimed. */
 export interface Claimant {
@@ -36,13 +37,21 @@ export interface Claimant {
 }
 
 export async function listJobs(queries: Queries, query: z.output<typeof jobQuery>) {
+  const { status, photo_id, priority } = query
   let rows = queries.selectFrom('jobs').selectAll()
-  if (query.status) rows = rows.where('status', '=', query.status)
-  if (query.photo_id !== undefined) rows = rows.where('photo_id', '=', query.photo_id)
-  if (query.priority !== undefined) rows = rows.where('priority', '=', query.priority)
-  const kept = query.photo_id === undefined && query.priority === undefined
-  const total = kept ? await totalOf(queries, 'jobs', query.status) : undefined
-  const { rows: jobs, ...page } = await readPage(rows, query, { tieBreak: 'ordinal', total })
+  // A photo has few jobs; no other index is better.
+  const by = <C extends 'status' | 'priority'>(column: C) =>
+    photo_id === undefined ? column : unindexed<JobRow[C]>(column)
+  if (photo_id !== undefined) rows = rows.where('photo_id', '=', photo_id)
+  if (status) rows = rows.where(by('status'), '=', status)
+  if (priority !== undefined) rows = rows.where(by('priority'), '=', priority)
+  const kept = photo_id === undefined && priority === undefined
+  const total = kept ? await totalOf(queries, 'jobs', status) : undefined
+  const { rows: jobs, ...page } = await readPage(rows, query, {
+    tieBreak: 'ordinal',
+    created: 'created_at',
+    total,
+  })
   return { jobs: jobs.map(toJob), count: jobs.length, ...page }
 }
 

@@ -4,16 +4,16 @@ import { Refusal } from '../protocol/refusals.ts'
 import { inChunks } from '../store/chunks.ts'
 import type { PhotoRow, Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
-import { totalOf } from './counters.ts'
+import { countScores, totalFrom, totalOf } from './counters.ts'
+import { countRows, pageQuery, readPage, unindexed } from './paging.ts'
 import { photoStatuses, type PhotoStatus } from './photo-status.ts'
 import { countOfSession, countPhotos } from './sessions.ts'
 import {
   found,
   numberParam,
   objectField,
-  pageQuery,
+  oneRequired,
   parseObject,
-  readPage,
   rowId,
   rowIdParam,
   text,
@@ -64,10 +64,15 @@ export const photoPatch = z
     ({ context_tag, selected_preset }) => (context_tag === undefined) === (selected_preset === undefined),
     'context_tag and selected_preset are chosen together',
   )
-  .meta({ id: 'PhotoPatch' })
+  .meta({
+    id: 'PhotoPatch',
+    description: 'at least one of the fields; context_tag and selected_preset together',
+    anyOf: oneRequired(['ai_score', 'analysis_results', 'context_tag', 'selected_preset']),
+    dependentRequired: { context_tag: ['selected_preset'], selected_preset: ['context_tag'] },
+  })
 
 export const photoQuery = z.strictObject({
-  ...pageQuery(['id', 'file_name', 'status', 'ai_score', 'imported_at', 'updated_at']),
+  ...pageQuery(['id', 'file_name', 'ai_score', 'imported_at', 'updated_at']),
   session_id: rowIdParam.optional(),
   status: z.enum(photoStatuses).optional(),
   min_score: numberParam(z.number().min(1).max(5)).optional(),
@@ -75,24 +80,59 @@ export const photoQuery = z.strictObject({
 
 export type Photo = z.output<typeof photoSchema>
 
-export async function listPhotos(queries: Queries, query: z.output<typeof photoQuery>) {
-  let rows = queries.selectFrom('photos').selectAll()
-  if (query.session_id !== undefined) rows = rows.where('session_id', '=', query.session_id)
-  if (query.status) rows = rows.where('status', '=', query.status)
-  if (query.min_score !== undefined) rows = rows.where('ai_score', '>=', query.min_score)
-  const total = await keptTotal(queries, query)
-  const { rows: photos, ...page } = await readPage(rows, query, { tieBreak: 'id', total })
+export function listPhotos(queries: Queries, query: z.output<typeof photoQuery>) {
+  return readPhotos(queries, query, query.status)
+}
+
+/** A page of photos by session, status and score, each left out or not. */
+export async function readPhotos(
+  queries: Queries,
+  query: Omit<z.output<typeof photoQuery>, 'status'>,
+  status: PhotoStatus | undefined,
+) {
+  const { session_id, min_score } = query
+  const all = queries.selectFrom('photos').selectAll()
+  const ofSession = session_id !== undefined
+  // A session has few photos; no other index is better than its own.
+  const by = <C extends 'status' | 'ai_score'>(column: C) =>
+    ofSession ? unindexed<PhotoRow[C]>(column) : column
+  let rows = ofSession ? all.where('session_id', '=', session_id) : all
+  if (status) rows = rows.where(by('status'), '=', status)
+  const scored = min_score === undefined ? rows : rows.where(by('ai_score'), '>=', min_score)
+  const total = (await keptTotal(queries, query, status)) ?? (await countRows(scored))
+  // Many of them are met soon in the order asked for; few are found by their score and sorted.
+  const byScore = min_score === undefined || ofSession || query.sort?.endsWith('ai_score') === true
+  const few = !byScore && areFew(total, await totalOf(queries, 'photos', status), query.sort)
+  const { rows: photos, ...page } = await readPage(
+    byScore || few ? scored : rows.where(unindexed<number>('ai_score'), '>=', min_score),
+    query,
+    { tieBreak: 'id', created: 'imported_at', total, few: few ? all : undefined },
+  )
   return { photos: photos.map(toPhoto), count: photos.length, ...page }
 }
 
+/**
+ * Whether sorting `total` photos costs less than passing over those between them in an index: that is about
+ * 100 × all / total entries for a page of 100. By number whole rows are passed over, which is dearer, and only numbers
+ * are sorted, which is cheaper; the factors are measured.
+ */
+function areFew(total: number, all: number, sort = 'id'): boolean {
+  const byNumber = /^-?(id|imported_at)$/.test(sort)
+  return total * total <= all * (byNumber ? 300 : 7)
+}
+
 /** The number of photos behind these filters, where it is kept. */
-export async function keptTotal(
+async function keptTotal(
   queries: Queries,
-  { session_id, status, min_score }: Pick<z.output<typeof photoQuery>, 'session_id' | 'status' | 'min_score'>,
+  { session_id, min_score }: Pick<z.output<typeof photoQuery>, 'session_id' | 'min_score'>,
+  status: PhotoStatus | undefined,
 ): Promise<number | undefined> {
-  if (min_score !== undefined) return undefined
-  if (session_id !== undefined) return await countOfSession(queries, session_id, status)
-  return await totalOf(queries, 'photos', status)
+  if (min_score === undefined) {
+    return session_id === undefined
+      ? await totalOf(queries, 'photos', status)
+      : await countOfSession(queries, session_id, status)
+  }
+  return session_id === undefined && status === undefined ? await totalFrom(queries, min_score) : undefined
 }
 
 /** @throws {Refusal} `not_found` */
@@ -162,6 +202,10 @@ export async function patchPhoto(
     const ai_score = patch.ai_score === undefined ? before.ai_score : patch.ai_score
     const analysis_results = patch.analysis_results ?? parseObject(before.analysis_results)
     Object.assign(columns, { ai_score, analysis_results: JSON.stringify(analysis_results) })
+    await countScores(write, [
+      [before.ai_score, -1],
+      [ai_score, 1],
+    ])
     write.emit({ type: 'photo_analyzed', data: { photo_id: id, session_id, ai_score, analysis_results } })
   }
   if (patch.context_tag !== undefined && patch.selected_preset !== undefined) {

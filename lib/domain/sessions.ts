@@ -3,9 +3,10 @@ import * as z from 'zod'
 import { Refusal } from '../protocol/refusals.ts'
 import type { Queries, SessionRow } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
-import { countAllPhotos, countJobs, type Changes } from './counters.ts'
+import { countAllPhotos, countJobs, countScores, type Changes } from './counters.ts'
+import { pageQuery, readPage } from './paging.ts'
 import type { PhotoStatus } from './photo-status.ts'
-import { flagParam, found, pageQuery, readPage, rowId, text, timestamp } from './values.ts'
+import { flagParam, found, oneRequired, rowId, text, timestamp } from './values.ts'
 
 export const sessionStatuses = [
   'importing',
@@ -47,7 +48,11 @@ export const sessionPatch = z
     processed_photos: count.nullish().meta({ description: 'sticks until null' }),
   })
   .refine((patch) => Object.values(patch).some((value) => value !== undefined), 'expected at least one field')
-  .meta({ id: 'SessionPatch' })
+  .meta({
+    id: 'SessionPatch',
+    description: 'at least one of the fields',
+    anyOf: oneRequired(['name', 'status', 'total_photos', 'processed_photos']),
+  })
 
 export const sessionQuery = z.strictObject({
   ...pageQuery(['id', 'name', 'status', 'progress_percent', 'created_at', 'updated_at']),
@@ -146,12 +151,22 @@ export async function deleteSession(write: Write, id: number): Promise<Session> 
   if (jobs.some(({ status }) => status === 'processing')) {
     throw new Refusal('conflict', `a job of session ${id} is processing`, { currentStatus: row.status })
   }
+  const scores = await queries
+    .selectFrom('photos')
+    .select(['ai_score', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('session_id', '=', id)
+    .groupBy('ai_score')
+    .execute()
   await queries.deleteFrom('exports').where('photo_id', 'in', ofSession).execute()
   await queries.deleteFrom('jobs').where('photo_id', 'in', ofSession).execute()
   await queries.deleteFrom('photos').where('session_id', '=', id).execute()
   await queries.deleteFrom('sessions').where('id', '=', id).execute()
   write.emit({ type: 'session_deleted', data: { session_id: id, session_name: row.name } })
   await countJobs(write, negated(jobs.map(({ status, count: gone }) => [status, Number(gone)])))
+  await countScores(
+    write,
+    scores.map(({ ai_score, count: gone }) => [ai_score, -Number(gone)]),
+  )
   await countAllPhotos(write, id, negated(Object.entries(parseCounts(row))))
   return toSession(row)
 }

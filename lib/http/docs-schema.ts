@@ -17,7 +17,7 @@ export function typeLine(schema: Schema, book: SchemaBook): Html {
   if (schema.$ref !== undefined) return link(schema.$ref, book)
   if (schema.const !== undefined) return literal(schema.const)
   const options = schema.anyOf ?? schema.oneOf ?? schema.allOf
-  if (options) {
+  if (options && !options.every(onlyRequires)) {
     const lines = options.map((option) => memberLine(option, book))
     return joined(lines, schema.anyOf || schema.oneOf ? ' | ' : ' & ')
   }
@@ -68,6 +68,11 @@ function link(ref: string, book: SchemaBook): Html {
 /** The name that a reference to one of the document's schemas has. */
 export function schemaName(ref: string | undefined): string | undefined {
   return /^#\/components\/schemas\/([^/]+)$/.exec(ref ?? '')?.[1]
+}
+
+/** Such members of a union say which fields there must be, not what the value is; a description tells it better. */
+function onlyRequires(member: Schema): boolean {
+  return typeof member === 'object' && Object.keys(member).every((keyword) => keyword === 'required')
 }
 
 function impliedType(schema: SchemaObject): string {

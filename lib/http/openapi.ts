@@ -72,7 +72,8 @@ function operation(declared: Route): ZodOpenApiOperationObject {
         content: json,
         ...headers,
       },
-      ...(probe ? { '503': { description: 'not now', content: json } } : refusalAnswers(declared)),
+      ...refusalAnswers(declared),
+      ...(probe ? { '503': { description: 'not now', content: json } } : {}),
     },
   }
 }

@@ -18,11 +18,9 @@ export const jsonObject = z.preprocess(
 )
 const rowId = z.int().positive()
 const ofPhoto = { photo_id: rowId, session_id: rowId.nullable().default(null) }
-const jobId = z
-  .string()
-  .min(1)
-  .max(64)
-  .refine((id) => !id.includes('\0'), 'must not contain U+0000')
+/** U+0000 cannot be stored by every database. */
+export const NO_NUL = /^[^\u0000]*$/
+const jobId = z.string().min(1).max(64).regex(NO_NUL, 'must not contain U+0000')
 const ofJob = {
   job_id: jobId,
   photo_id: rowId.nullable().default(null),

@@ -33,8 +33,6 @@ function typesOf(dialect: Database['dialect']) {
     // Text is compared by code point on both, so that names and times sort alike.
     text: sql.raw(postgres ? 'text collate "C"' : 'text'),
     clustered: sql.raw(postgres ? '' : 'without rowid'),
-    // Lists sort nulls as the least, in both directions; SQLite's own order.
-    nullsFirst: sql.raw(postgres ? 'nulls first' : ''),
   }
 }
 
@@ -81,12 +79,15 @@ async function createSpine(db: Kysely<unknown>, dialect: Database['dialect']): P
   }
 }
 
-/** Exports, revoked tokens, and an index for every field that a list of photos or jobs sorts by. */
+/** Exports, revoked tokens, and an index for every filter and sort of photos and jobs that goes over many rows. */
 async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect']): Promise<void> {
-  const { identity, integer, text, nullsFirst } = typesOf(dialect)
-  const sorted = (table: string, column: string, tieBreak: string) =>
-    sql`create index ${sql.raw(`${table}_by_${column}`)}
-      on ${sql.raw(table)} (${sql.raw(column)} ${nullsFirst}, ${sql.raw(tieBreak)})`
+  const { identity, integer, text } = typesOf(dialect)
+  // Lists sort nulls as the least; in SQLite that goes without saying.
+  const sorted = (column: string) => (dialect === 'postgres' ? `${column} nulls first` : column)
+  const index = (table: string, columns: readonly string[]) => {
+    const name = [table, 'by', ...columns.map((column) => column.split(' ')[0])].join('_')
+    return sql.raw(`create index ${name} on ${table} (${columns.join(', ')})`)
+  }
   const statements = [
     sql`create table exports (
       id ${identity}, photo_id ${integer} not null references photos (id), session_id ${integer},
@@ -98,15 +99,24 @@ async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect'])
     sql`create table revocations (
       ordinal ${identity}, kind ${text} not null, value ${text} not null, revoked_at ${text} not null)`,
     sql`create index revocations_value on revocations (kind, value)`,
-    ...['file_name', 'ai_score', 'imported_at', 'updated_at'].map((column) => sorted('photos', column, 'id')),
-    // Not a partial index: SQLite cannot know that a bound status is the one that it covers.
-    sql`create index photos_approval
-      on photos (status, ai_score desc ${sql.raw(dialect === 'postgres' ? 'nulls last' : '')}, id)`,
-    ...['priority', 'status', 'created_at', 'started_at', 'completed_at'].map((column) =>
-      sorted('jobs', column, 'ordinal'),
+    // With a filter's equal column first a page is read in its order; with the score last it is filtered there too.
+    index('photos', [sorted('ai_score'), 'id']),
+    index('photos', ['status', sorted('ai_score'), 'id']),
+    ...['file_name', 'updated_at'].flatMap((column) => [
+      index('photos', [sorted(column), 'id', 'ai_score']),
+      index('photos', ['status', sorted(column), 'id', 'ai_score']),
+    ]),
+    ...[[], ['status'], ['priority']].map((equal) =>
+      index('jobs', [...equal, sorted('completed_at'), 'ordinal']),
     ),
+    index('jobs', ['status', 'ordinal']),
+    index('jobs', ['priority', 'ordinal']),
     sql`delete from counters where name like 'photos.%'`,
     sql`insert into counters (name, value) select 'photos.' || status, count(*) from photos group by status`,
+    // Photos by eighths of a star, as lib/domain/counters.ts keeps them.
+    sql`insert into counters (name, value)
+      select 'scores.' || cast(floor(ai_score * 8) as ${integer}), count(*) from photos
+      where ai_score is not null group by floor(ai_score * 8)`,
   ]
   for (const statement of statements) await statement.execute(db)
 }

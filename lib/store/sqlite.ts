@@ -9,6 +9,8 @@ import type { Database, Schema } from './schema.ts'
 const BEGIN = CompiledQuery.raw('begin immediate')
 /** Compiled statements kept; the domain's own are far fewer. */
 const STATEMENTS_MAX = 500
+/** Pages kept in memory: a library of 100,000 photos and jobs with its indexes. */
+const CACHE_KIB = 65_536
 /** A write-ahead log smaller than this is left alone. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
 
@@ -36,6 +38,7 @@ export function openSqlite(folder: string, { durability }: SqliteOptions): Datab
   file.run('PRAGMA synchronous = NORMAL')
   file.run('PRAGMA wal_autocheckpoint = 0')
   file.run('PRAGMA busy_timeout = 2000')
+  file.run(`PRAGMA cache_size = -${CACHE_KIB}`)
   file.run('PRAGMA foreign_keys = ON')
   syncFolder(folder)
 
