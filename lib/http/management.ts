@@ -116,7 +116,7 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       query: z.strictObject({
         client_type: clientTypeSchema.optional(),
         channel: channel.optional(),
-        subject: z.string().optional(),
+        subject: text(256).optional(),
       }),
       status: 200,
       answer: z.object({ clients: z.array(clientSchema), count: whole }),
@@ -188,7 +188,7 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
             ...(reason === undefined ? {} : { reason }),
           })
           if (!known) throw new Refusal('not_found', 'there is no such client connected')
-          return { value: { client_id, disconnected: true, reconnect } }
+          return { value: { client_id, disconnected: true as const, reconnect } }
         },
       },
     }),
@@ -239,7 +239,7 @@ async function broadcast(
   { broadcast: send, subscribers }: ManagementServices,
   runWrite: RunWrite,
   { body, principal }: Pick<Input<undefined, undefined, typeof broadcastInput>, 'body' | 'principal'>,
-): Promise<Ran> {
+): Promise<Ran<z.output<typeof broadcastAnswer>>> {
   const { message, channel: to, client_type } = body
   if (!isEventType(message.type)) {
     const recipients = send(message, { channel: to, clientType: client_type })
@@ -256,6 +256,6 @@ async function broadcast(
   const { events, heads } = await runWrite((write) => publishAll(write, [publication]))
   const [event] = events
   if (!event) throw new Error('an event was published without a number')
-  const sent: unknown = JSON.parse(eventJson(event))
-  return { value: { message: sent, channel: event.channel, recipients: subscribers(event.channel) }, heads }
+  const sent = JSON.parse(eventJson(event)) as Message
+  return { value: { message: sent, channel: own, recipients: subscribers(event.channel) }, heads }
 }

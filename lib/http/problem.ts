@@ -1,7 +1,8 @@
 /** Refusals as RFC 9457 problem details. */
-import { statusOf, type Refusal } from '../protocol/refusals.ts'
+import { statusOf, type Refusal, type RefusalStatus } from '../protocol/refusals.ts'
 
-const titles: Readonly<Record<number, string>> = {
+/** Reason phrases (RFC 9110 §15) of the statuses that refusals have. */
+const titles: Readonly<Record<RefusalStatus, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
@@ -27,7 +28,7 @@ export function problem(
     retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }
   const body = {
     type: 'about:blank',
-    title: titles[status] ?? 'Refused',
+    title: titles[status],
     status,
     detail: message,
     code,

@@ -1,6 +1,7 @@
 /** A route, declared once: what it takes, who may, what it does and answers; the app and openapi.yaml both read it. */
 import type * as z from 'zod'
 import type { Positions } from '../protocol/cursor.ts'
+import type { RefusalCode } from '../protocol/refusals.ts'
 import type { ApiRight, Principal } from '../access/rights.ts'
 import type { Queries } from '../store/schema.ts'
 import type { Committed, Write } from '../store/write.ts'
@@ -18,7 +19,7 @@ export interface Input<P, Q, B> {
   readonly signal: AbortSignal
 }
 
-interface Declaration<P, Q, B> {
+interface Declaration<P, Q, B, A> {
   readonly method: 'get' | 'post' | 'patch' | 'delete'
   /** With OpenAPI's placeholders: `/api/jobs/{id}`. */
   readonly path: string
@@ -32,37 +33,39 @@ interface Declaration<P, Q, B> {
   /** Without a body the schema is given an empty object. */
   readonly bodyOptional?: boolean
   readonly status: 200 | 201
-  readonly answer: Schema
+  readonly answer: A
   /** Refusals beside those that every route may give. */
-  readonly refuses?: readonly ('not_found' | 'conflict' | 'too_large' | 'unknown_type')[]
+  readonly refuses?: readonly RefusalCode[]
 }
 
 /** Writes go through here, and nowhere else. */
 export type RunWrite = <T>(run: (write: Write) => Promise<T>) => Promise<Committed<T>>
 
 /** What `run` answers: the heads of its commit, or none when it committed nothing. */
-export interface Ran {
-  readonly value: object
+export interface Ran<T extends object = object> {
+  readonly value: T
   readonly heads?: Positions
 }
 
 /** How a route does its work: a read of one state, one write, or something beside or around writes. */
-type Act<P, Q, B> =
-  | { readonly read: (queries: Queries, input: Input<P, Q, B>) => Promise<object> }
-  | { readonly write: (write: Write, input: Input<P, Q, B>) => Promise<object> }
-  | { readonly run: (runWrite: RunWrite, input: Input<P, Q, B>) => Ran | Promise<Ran> }
-  | { readonly probe: () => Promise<{ status: number; body: object }> }
+type Act<P, Q, B, T extends object> =
+  | { readonly read: (queries: Queries, input: Input<P, Q, B>) => Promise<T> }
+  | { readonly write: (write: Write, input: Input<P, Q, B>) => Promise<T> }
+  | { readonly run: (runWrite: RunWrite, input: Input<P, Q, B>) => Ran<T> | Promise<Ran<T>> }
+  | { readonly probe: () => Promise<{ status: number; body: T }> }
 
-export type Route = Declaration<Schema | undefined, Schema | undefined, Schema | undefined> & {
-  readonly act: Act<Schema, Schema, Schema>
+type Optional = Schema | undefined
+export type Route = Declaration<Optional, Optional, Optional, Schema> & {
+  readonly act: Act<Schema, Schema, Schema, object>
 }
 
-/** Declares a route; the types of its input follow from its schemas. */
+/** Declares a route; the types of its input and of what it answers follow from its schemas. */
 export function route<
   P extends Schema | undefined = undefined,
   Q extends Schema | undefined = undefined,
   B extends Schema | undefined = undefined,
->(declared: Declaration<P, Q, B> & { readonly act: Act<P, Q, B> }): Route {
+  A extends z.ZodType<object> = z.ZodType<object>,
+>(declared: Declaration<P, Q, B, A> & { readonly act: Act<P, Q, B, z.output<A>> }): Route {
   // The app checks every part by its own schema before it calls `act`.
   return declared as unknown as Route
 }

@@ -119,7 +119,12 @@ export function systemRoutes(services: SystemServices): readonly Route[] {
 }
 
 /** Reads without writes are degraded; without the database nothing works. */
-async function health({ probeDatabase, writerWorks }: SystemServices) {
+type Health = z.output<typeof healthSchema>
+
+async function health({ probeDatabase, writerWorks }: SystemServices): Promise<{
+  status: number
+  body: Health
+}> {
   const database = await probeDatabase().then(
     () => 'ok' as const,
     () => 'failing' as const,

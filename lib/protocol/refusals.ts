@@ -72,10 +72,13 @@ export class Refusal extends Error {
   }
 }
 
+/** HTTP statuses that refusals have. */
+export type RefusalStatus = Extract<(typeof refusals)[RefusalCode], { status: number }>['status']
+
 /** HTTP status of a refusal; codes that only ever close a socket count as 400. */
-export function statusOf(code: RefusalCode): number {
-  const row: RefusalRow = refusals[code]
-  return row.status ?? 400
+export function statusOf(code: RefusalCode): RefusalStatus {
+  const row = refusals[code]
+  return 'status' in row ? row.status : 400
 }
 
 /** Close code of a refusal; codes that never end a connection count as 1008 (policy violation). */

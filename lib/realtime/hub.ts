@@ -26,7 +26,7 @@ export interface ClientInfo {
   readonly last_seen: string
   readonly protocol: string
   readonly transport: 'websocket'
-  readonly channels: readonly Channel[]
+  readonly channels: Channel[]
   /** Events of its channels that are durable and not yet handed to it. */
   readonly cursor_lag: number
   /** Unsent bytes. */
