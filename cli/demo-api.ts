@@ -57,7 +57,11 @@ export async function ask(
   const init: RequestInit =
     body === undefined
       ? { method, headers: authorization }
-      : { method, headers: { ...authorization, 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+      : {
+          method,
+          headers: { ...authorization, 'Content-Type': 'application/json' },
+          body: JSON.stringify(body),
+        }
   try {
     for (let waits = 0; ; waits += 1) {
       const signal = AbortSignal.timeout(ANSWER_MS_MAX)

@@ -72,7 +72,9 @@ export async function openLiveSocket(options: SocketOptions): Promise<LiveSocket
     try {
       message = decodeFrame(framing, frame, FRAME_BYTES_MAX) as Message
     } catch (error) {
-      fail(`the ${name} client got a frame that cannot be read: ${error instanceof Error ? error.message : ''}`)
+      fail(
+        `the ${name} client got a frame that cannot be read: ${error instanceof Error ? error.message : ''}`,
+      )
       return socket.close()
     }
     onMessage(message, typeof data !== 'string')

@@ -178,7 +178,12 @@ export const settings = {
     'normal survives a crash but not a power cut',
     z.enum(['full', 'normal']),
   ),
-  JOB_MAX_ATTEMPTS: setting('3', 'attempts', 'leases that may run out before a job fails', whole(1, 1000)),
+  JOB_MAX_ATTEMPTS: setting(
+    '3',
+    'attempts',
+    'claims of a job after which a lease that runs out fails it',
+    whole(1, 1000),
+  ),
   LOG_LEVEL: setting(
     'info',
     'fatal … trace, silent',

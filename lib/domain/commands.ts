@@ -16,6 +16,7 @@ import {
 import { claimInput, completeInput, failInput, jobPatch, progressInput } from './job-schemas.ts'
 import { cancelJob, claimJob, completeJob, failJob, reportProgress, setPriority } from './jobs.ts'
 import { patchPhoto, photoPatch } from './photos.ts'
+import { wrongState } from './values.ts'
 import { deleteSession, getSession, patchSession, sessionPatch } from './sessions.ts'
 
 /** Who commands, and what beside the event's checked fields was said. */
@@ -53,8 +54,9 @@ const commands: { readonly [T in EventType]?: Command<T> } = {
     approvePhoto(write, photo_id, check(approvalInput, { auto_export })),
   photo_rejected: (write, { photo_id, reason }) =>
     rejectPhoto(write, photo_id, check(rejectionInput, { reason })),
-  session_updated: changeSession,
-  session_completed: (write, data) => changeSession(write, { ...data, status: 'completed' }),
+  session_updated: (write, { session_id, session_name: name, status }) =>
+    changeSession(write, session_id, { name, status }),
+  session_completed: (write, { session_id }) => changeSession(write, session_id, { status: 'completed' }),
   session_deleted: (write, { session_id }) => deleteSession(write, session_id),
   export_started: (write, { photo_id, ...target }) =>
     startExport(write, photo_id, check(exportTarget, target)),
@@ -88,13 +90,12 @@ export async function runCommand(
 /** Renames or moves a session. @throws {Refusal} `conflict` when that already holds: no event would follow */
 async function changeSession(
   write: Write,
-  { session_id, session_name, status }: { session_id: number; session_name: string; status: string },
+  id: number,
+  wanted: { readonly name?: string; readonly status: string },
 ): Promise<void> {
-  const session = await getSession(write.queries, session_id)
-  if (session.name === session_name && session.status === status) {
-    throw new Refusal('conflict', `session ${session_id} is ${status} already`)
-  }
-  await patchSession(write, session_id, check(sessionPatch, { name: session_name, status }))
+  const { name, status } = await getSession(write.queries, id)
+  if ((wanted.name ?? name) === name && wanted.status === status) throw wrongState(`session ${id}`, status)
+  await patchSession(write, id, check(sessionPatch, wanted))
 }
 
 /** What the route would have checked. @throws {Refusal} `invalid_message` */

@@ -10,9 +10,11 @@ export type JobStatus = (typeof jobStatuses)[number]
 /** How many more (or fewer) rows there are of each status. */
 export type Changes<Status extends string> = Readonly<Partial<Record<Status, number>>>
 
-/** Keeps the numbers of jobs by status. */
+/** Keeps the numbers of jobs by status; those of the cancelled are not shown in `queue_status`. */
 export async function countJobs(write: Write, changes: Changes<JobStatus>): Promise<void> {
-  if (await add(write.queries, 'jobs', changes)) write.touch('queue')
+  await add(write.queries, 'jobs', changes)
+  const { cancelled: _, ...shown } = changes
+  if (Object.values(shown).some((by) => by !== 0)) write.touch('queue')
 }
 
 /** Keeps the numbers of all photos by status; `sessionId` is whose photos changed. */
@@ -91,16 +93,15 @@ async function countsOf(queries: Queries, table: string): Promise<Record<string,
   return Object.fromEntries(rows.map(({ name, value }) => [name.slice(table.length + 1), value]))
 }
 
-/** Whether anything changed. */
 async function add(
   queries: Queries,
   table: string,
   changes: Readonly<Record<string, number>>,
-): Promise<boolean> {
+): Promise<void> {
   const values = Object.entries(changes).flatMap(([status, value]) =>
     value === 0 ? [] : { name: `${table}.${status}`, value },
   )
-  if (values.length === 0) return false
+  if (values.length === 0) return
   await queries
     .insertInto('counters')
     .values(values)
@@ -108,5 +109,4 @@ async function add(
       conflict.column('name').doUpdateSet({ value: sql`counters.value + excluded.value` }),
     )
     .execute()
-  return true
 }

@@ -30,15 +30,21 @@ export async function updateJob(write: Write, row: JobRow, columns: Partial<JobR
   return { ...row, ...columns }
 }
 
-export async function hasOpenJob(queries: Queries, photoId: number): Promise<boolean> {
+/** Statuses of the photo's jobs that are not over. */
+export async function openJobs(queries: Queries, photoId: number): Promise<string[]> {
   const open = await queries
     .selectFrom('jobs')
-    .select('id')
+    .select('status')
     .where('photo_id', '=', photoId)
     .where('status', 'in', ['pending', 'processing'])
-    .limit(1)
-    .executeTakeFirst()
-  return open !== undefined
+    .execute()
+  return open.map(({ status }) => status)
+}
+
+/** A photo that was queued anew while a job worked on it is in that job's hands again. */
+export async function resumePhoto(write: Write, { photo_id }: JobRow): Promise<void> {
+  const photo = await readPhoto(write.queries, photo_id)
+  if (photo.status === 'queued') await movePhoto(write, photo, 'processing')
 }
 
 export async function readJob(queries: Queries, id: string): Promise<JobRow> {

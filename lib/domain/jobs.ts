@@ -18,11 +18,12 @@ import type {
 import type { PhotoStatus } from './photo-status.ts'
 import {
   endJobPhoto,
-  hasOpenJob,
   leaseEnd,
   moveJobPhoto,
   namesOf,
+  openJobs,
   readJob,
+  resumePhoto,
   toJob,
   updateJob,
 } from './job-rows.ts'
@@ -192,16 +193,17 @@ export async function cancelJob(write: Write, id: string): Promise<Job> {
   write.emit({ type: 'job_cancelled', data: namesOf(row) })
   await countJobs(write, { pending: -1, cancelled: 1 })
   // Another open job of the same photo keeps it, and inherits the status to give back.
-  const heirs = await queries
+  await queries
     .updateTable('jobs')
     .set({ photo_status: row.photo_status })
     .where('photo_id', '=', row.photo_id)
     .where('status', 'in', ['pending', 'processing'])
     .where('photo_status', 'in', ['queued', 'processing'])
-    .returning('id')
     .execute()
-  const open = heirs.length > 0 || (await hasOpenJob(queries, row.photo_id))
-  if (!open) await moveJobPhoto(write, row, row.photo_status as PhotoStatus)
+  const open = await openJobs(queries, row.photo_id)
+  if (open.length === 0) await moveJobPhoto(write, row, row.photo_status as PhotoStatus)
+  // Only this job had queued it; the other one is still at work.
+  else if (open.includes('processing')) await resumePhoto(write, row)
   return toJob(after)
 }
 
@@ -263,16 +265,20 @@ async function readClaimed(write: Write, id: string, { subject, attempt }: Claim
   const row = await readJob(write.queries, id)
   if (row.status !== 'processing') throw wrongState(`job ${id}`, row.status)
   if (attempt !== undefined && attempt !== row.attempts) {
-    throw new Refusal('conflict', `job ${id} is at attempt ${row.attempts}, not ${attempt}`)
+    throw lostClaim(row, `job ${id} is at attempt ${row.attempts}, not ${attempt}`)
   }
   if (attempt === undefined && row.claimed_by !== subject) {
-    throw new Refusal('conflict', `job ${id} was claimed by somebody else; name the attempt of the claim`)
+    throw lostClaim(row, `job ${id} was claimed by somebody else; name the attempt of the claim`)
   }
   // The sweep of leases may come a moment later; a lease that ran out is over at once.
   if (row.lease_expires_at !== null && row.lease_expires_at <= write.now) {
-    throw new Refusal('conflict', `the lease of job ${id} ran out`)
+    throw lostClaim(row, `the lease of job ${id} ran out`)
   }
   return row
+}
+
+function lostClaim({ status }: JobRow, sentence: string): Refusal {
+  return new Refusal('conflict', sentence, { currentStatus: status })
 }
 
 async function finish(

@@ -72,7 +72,7 @@ export function publicationOf({ type, ...data }: z.output<typeof publishable>, s
   return { draft: { type, data } as Draft, command: false, subject, attempt: undefined, sent: data }
 }
 
-/** Publishes one event through the writer; the event as it was numbered. @throws {Refusal} */
+/** Publishes one event through the writer; the event that followed, numbered. @throws {Refusal} */
 export async function publishDurably(
   runWrite: <T>(run: (write: Write) => Promise<T>) => Promise<Committed<T>>,
   publication: Publication,
@@ -106,7 +106,12 @@ function eventOf(
   // A derived event is the commit's, not the write's: the one about the same session is meant.
   const about = ({ type, data }: StoredEvent) =>
     type === draft.type && (JSON.parse(data) as { session_id?: unknown }).session_id === session_id
-  const event = own.find(({ type }) => type === draft.type) ?? group.find(about)
+  // A session that is deleted in the same commit has no other event left: that one tells of the change too.
+  const { channel } = catalogue[draft.type]
+  const event =
+    own.find(({ type }) => type === draft.type) ??
+    group.find(about) ??
+    group.findLast((other) => other.channel === channel)
   if (!event) throw new Error(`${draft.type} was published without an event`)
   return event
 }

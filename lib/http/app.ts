@@ -243,7 +243,7 @@ async function bodyOf(
 }
 
 function checked(schema: z.ZodType, value: unknown): unknown {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, { reportInput: true })
   if (!parsed.success) throw refuseInput(parsed.error.issues)
   return parsed.data
 }

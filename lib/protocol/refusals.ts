@@ -92,10 +92,15 @@ export function mayReconnect(closeCode: number): boolean {
   return [1001, 1006, 1011, 1012, 1013].includes(closeCode) || (closeCode >= 4000 && closeCode <= 4499)
 }
 
+/** Stands in an issue for a discriminator that no branch has. */
+const UNKNOWN_TYPE = 'unknown_type'
+
 interface SchemaIssue {
   readonly code?: string | undefined
   readonly path: readonly PropertyKey[]
   readonly message: string
+  /** What did not fit, where the parser was asked to report it. */
+  readonly input?: unknown
   /** Names that a strict schema does not know. */
   readonly keys?: readonly string[]
   /** Of a union: what each of its branches says; empty where none fits the discriminator. */
@@ -114,22 +119,22 @@ export function refuseInput(issues: readonly SchemaIssue[], prefix = ''): Refusa
       : [{ path: pathOf(prefix, path), message }],
   )
   const sentence = faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
-  const code = flat.every(isUnknownType) ? 'unknown_type' : 'invalid_message'
+  const code = flat.every((issue) => issue.code === UNKNOWN_TYPE) ? 'unknown_type' : 'invalid_message'
   return new Refusal(code, sentence.slice(0, 1000), { faults: faults.slice(0, 100) })
 }
 
 /** A union's own message says nothing; the branch that comes closest names what was expected. */
 function innermost(issue: SchemaIssue): SchemaIssue[] {
   if (issue.code !== 'invalid_union') return [issue]
-  if (issue.errors?.length === 0) return [{ ...issue, message: 'not one of the types there are' }]
+  if (issue.errors?.length === 0) {
+    const named = typeof (issue.input as { type?: unknown } | undefined)?.type === 'string'
+    const message = named ? 'not one of the types there are' : 'expected a string'
+    return [{ ...issue, code: named ? UNKNOWN_TYPE : 'invalid_type', message }]
+  }
   // A branch that expected another kind of value altogether is not the one that was meant.
   const otherKind = ({ code, path }: SchemaIssue) => code === 'invalid_type' && path.length === 0
   const close = issue.errors?.find((branch) => !branch.some(otherKind)) ?? issue.errors?.[0] ?? []
   return close.flatMap((inner) => innermost({ ...inner, path: [...issue.path, ...inner.path] }))
-}
-
-function isUnknownType({ code, path }: SchemaIssue): boolean {
-  return code === 'invalid_union' && path.at(-1) === 'type'
 }
 
 function pathOf(prefix: string, path: readonly PropertyKey[]): string {

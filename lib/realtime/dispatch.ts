@@ -41,7 +41,7 @@ export interface DispatchServices {
     principal: Principal,
     event: { readonly type: string } & Record<string, unknown>,
     command: boolean,
-  ) => Promise<{ type: string; channel: Channel; seq: number }>
+  ) => Promise<{ channel: Channel; seq: number }>
   readonly onRefusal: (code: RefusalCode) => void
 }
 
@@ -119,8 +119,8 @@ export function createDispatch(services: DispatchServices): Dispatch {
     connection.countPublish(1)
     published
       .then(
-        ({ type, channel, seq }) =>
-          connection.reply(incoming, { type: 'published', event_type: type, channel, seq }),
+        ({ channel, seq }) =>
+          connection.reply(incoming, { type: 'published', event_type: event.type, channel, seq }),
         (error: unknown) => connection.fail(error, incoming.id),
       )
       .finally(() => connection.countPublish(-1))

@@ -40,7 +40,7 @@ test('the demo plays twice on a running server and leaves each photo there once,
 
   expect([first.code, second.code]).toEqual([0, 0])
   expect(rows).toHaveLength(PHOTOS)
-  expect(new Set(rows.map(({ status }) => status))).toEqual(new Set(['completed']))
+  expect(new Set(rows.map(({ status }) => status))).toEqual(new Set(['approved', 'rejected']))
   expect(rows.find(({ file_name }) => file_name === 'IMG_0003.jpg')).toMatchObject({
     file_path: join(photos.path, 'second card', 'IMG_0003.jpg'),
     file_size: generatePhoto(3).length,

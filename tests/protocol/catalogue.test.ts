@@ -9,8 +9,7 @@ import {
   type RefusalCode,
 } from '../../lib/protocol/refusals.ts'
 
-test('there are 25 event types on 7 channels, and every channel has one', () => {
-  expect(eventTypes).toHaveLength(25)
+test('every channel has an event type', () => {
   expect(new Set(eventTypes.map((type) => catalogue[type].channel))).toEqual(new Set(channels))
 })
 
@@ -55,7 +54,7 @@ test('an empty Lua table is taken for an object where an object is meant', () =>
 })
 
 test('there is a typed helper for each event', () => {
-  expect(Object.keys(events)).toHaveLength(25)
+  expect(Object.keys(events)).toHaveLength(eventTypes.length)
   expect(events.jobProgress({ job_id: 'a', stage: 'tone', progress: 5 })).toEqual({
     type: 'job_progress',
     job_id: 'a',
