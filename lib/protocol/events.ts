@@ -19,6 +19,7 @@ export const jsonObject = z.preprocess(
 const rowId = z.int().positive()
 const ofPhoto = { photo_id: rowId, session_id: rowId.nullable().default(null) }
 /** U+0000 cannot be stored by every database. */
+// oxlint-disable-next-line no-control-regex -- it is the one that is refused
 export const NO_NUL = /^[^\u0000]*$/
 const jobId = z.string().min(1).max(64).regex(NO_NUL, 'must not contain U+0000')
 const ofJob = {
@@ -46,7 +47,7 @@ function state<S extends z.ZodRawShape>(channel: Channel, key: readonly string[]
   return { channel, class: 'state', key, data: z.object(shape) } as const satisfies EventKind
 }
 
-/** All 25 event types (PROTOCOL §3). The fields beside the envelope are `data`. */
+/** All event types (PROTOCOL §3). The fields beside the envelope are `data`. */
 export const catalogue = {
   job_created: fact('jobs', { ...ofJob, priority: z.int() }),
   job_started: fact('jobs', { ...ofJob, worker: text.default(''), attempt: z.int().min(1).default(1) }),
