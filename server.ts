@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import { loadKey } from './lib/access/keys.ts'
 import { createOrigins, type Origins } from './lib/access/origins.ts'
-import { everyone } from './lib/access/rights.ts'
+import { everyone, type Principal } from './lib/access/rights.ts'
 import { createRevocations, type Revocation } from './lib/access/revocations.ts'
 import { createTokens, type TokenRequest } from './lib/access/tokens.ts'
-import { configWith, limitsOf, type Config } from './lib/config.ts'
+import { baseUrl, configWith, limitsOf, type Config } from './lib/config.ts'
 import { createResourceWatch, type ResourceUse } from './lib/domain/system.ts'
 import { channelOf, parsePublication, publishDurably } from './lib/domain/publishing.ts'
 import { emitDerived } from './lib/domain/derived.ts'
@@ -91,12 +91,14 @@ export async function startServer(
   // Who may.
   const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
   const revocations = createRevocations()
+  // Who needs no token has none that could be revoked.
+  const isRevoked = (principal: Principal) => principal !== everyone && revocations.covers(principal)
   const tokens = createTokens({
     key,
     issuer: config.JWT_ISSUER,
     audience: config.JWT_AUDIENCE,
     now,
-    isRevoked: revocations.covers,
+    isRevoked,
   })
   const shared = {
     ...observers,
@@ -104,6 +106,7 @@ export async function startServer(
     monotonicMs,
     anyone: config.AUTH === 'off' ? everyone : undefined,
     verify: tokens.verify,
+    isRevoked,
   }
 
   // What is true.
@@ -180,7 +183,7 @@ export async function startServer(
   })
   const revoke = (revocation: Revocation) => {
     revocations.add(revocation)
-    return hub.endRevoked(revocations.covers)
+    return hub.endRevoked()
   }
 
   // How it is reached.
@@ -270,12 +273,9 @@ export async function startServer(
     hub.endAll('the server is stopping')
   })
   ready = true
-  const urlHost = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
-  const url = `http://${urlHost}:${port}`
-  log.info(
-    { url, version, node_id: nodeId, pid: process.pid, database: database.dialect },
-    `listening on ${url}`,
-  )
+  const url = baseUrl(config.HOST, port)
+  const about = { url, version, node_id: nodeId, pid: process.pid, database: database.dialect }
+  log.info(about, `listening on ${url}`)
 
   const owned = parts.move()
   return {

@@ -261,6 +261,11 @@ export function describeConfig(config: Config): string[] {
   })
 }
 
+/** Where a server on this address and port is reached. */
+export function baseUrl(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
 /** Bounds that a client can meet, by name. */
 export function limitsOf(config: Config): Readonly<Record<string, number>> {
   return {

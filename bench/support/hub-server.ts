@@ -63,6 +63,7 @@ function startOurs(coalesceMs: number): Emitter {
     monotonicMs: () => performance.now(),
     heartbeatMs: 600_000,
     authDeadlineMs: 600_000,
+    isRevoked: () => false,
     frameBytesMax: 65_536,
     tailBytes: 32 * MIB,
     queuedBytesMax: 64 * MIB,

@@ -21,7 +21,7 @@ export const approvalRoutes: readonly Route[] = [
   route({
     method: 'get',
     path: '/api/approval/queue',
-    summary: 'Lists the photos that wait for approval, best score first',
+    summary: 'Lists the photos that wait for approval, best score first, of equals the newest',
     tag,
     right: 'apiRead',
     query: approvalQuery,

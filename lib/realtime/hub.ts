@@ -7,7 +7,7 @@ import { Refusal } from '../protocol/refusals.ts'
 import type { Principal } from '../access/rights.ts'
 import { Connection, type ConnectionServices } from './connection.ts'
 import { encodeForAll, refuseReserved, type Ephemeral } from './ephemeral.ts'
-import { checkLiveness, type LivenessOptions } from './liveness.ts'
+import { checkLiveness, REVOKED, type LivenessOptions } from './liveness.ts'
 import { createPages, type JournalReader } from './pages.ts'
 import { createRates } from './rates.ts'
 import { createReaders, positionOf } from './reader.ts'
@@ -192,12 +192,12 @@ export function createHub(options: HubOptions) {
     /** Events of a channel in the last minute, of this node and of those beside it. */
     eventsLastMinute: rates.lastMinute,
 
-    /** Ends the connections whose principal is covered; how many. */
-    endRevoked(covers: (principal: Principal) => boolean): number {
+    /** Ends the connections whose token was revoked; how many. */
+    endRevoked(): number {
       let count = 0
       for (const connection of connections.values()) {
-        if (!connection.principal || !covers(connection.principal)) continue
-        connection.end('disconnected', 'the token was revoked')
+        if (!connection.principal || !options.isRevoked(connection.principal)) continue
+        connection.end('disconnected', REVOKED)
         count += 1
       }
       return count

@@ -1,10 +1,12 @@
 /** Liveness: who is silent, who takes nothing, whose token ends; looked at every second. */
 import { LEEWAY_SECONDS } from '../access/tokens.ts'
+import type { Principal } from '../access/rights.ts'
 import type { Connection } from './connection.ts'
 
 /** Unsent bytes that stand still for this long end a connection with 4400 (PROTOCOL §5). */
 const STALL_MS = 30_000
 const EXPIRY_WARNING_MS = 60_000
+export const REVOKED = 'the token was revoked'
 
 export interface LivenessOptions {
   readonly now: () => Date
@@ -13,6 +15,7 @@ export interface LivenessOptions {
   readonly heartbeatMs: number
   /** For the first token on a socket. */
   readonly authDeadlineMs: number
+  readonly isRevoked: (principal: Principal) => boolean
 }
 
 export function checkLiveness(connections: Iterable<Connection>, options: LivenessOptions): void {
@@ -23,12 +26,14 @@ export function checkLiveness(connections: Iterable<Connection>, options: Livene
 function check(
   connection: Connection,
   { wall, monotonic }: { readonly wall: number; readonly monotonic: number },
-  { heartbeatMs, authDeadlineMs }: LivenessOptions,
+  { heartbeatMs, authDeadlineMs, isRevoked }: LivenessOptions,
 ): void {
   const { principal } = connection
   if (!principal && monotonic - connection.attachedMs >= authDeadlineMs) {
     return connection.end('auth_timeout', `no token within ${authDeadlineMs} ms`)
   }
+  // Ended when it was revoked, but for one that was just being attached then.
+  if (principal && isRevoked(principal)) return connection.end('disconnected', REVOKED)
   if (connection.unsentBytes() > 0) {
     connection.stalledSinceMs ??= monotonic
     if (monotonic - connection.stalledSinceMs >= STALL_MS) {

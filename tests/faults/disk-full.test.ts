@@ -115,10 +115,19 @@ testWithMount(
   },
 )
 
+/** So that a write outgrows it on a small disk: SQLite's own default. */
+const smallCache = {
+  file: 'lib/store/sqlite.ts',
+  find: 'const CACHE_KIB = 65_536',
+  replace: 'const CACHE_KIB = 2000',
+}
+
 testWithMount(
   'a write too large for the disk takes nothing of its neighbours in the same transaction',
   async () => {
-    const faults = await crowdedGroups()
+    using small = plant([smallCache])
+
+    const faults = await crowdedGroups(small.root)
 
     expect(faults).toEqual([])
   },
@@ -126,6 +135,7 @@ testWithMount(
 
 testWithMount('a server that goes on after the database gave up the transaction is found out', async () => {
   using planted = plant([
+    smallCache,
     {
       file: 'lib/store/writer.ts',
       find: 'if (!database.transactionStands()) throw error',
@@ -158,7 +168,7 @@ testWithMount('a server that goes on after the database gave up the transaction 
  * Small writes and one that outgrows SQLite's page cache, so that the disk is full inside its savepoint, share their
  * transactions; what of the small ones' answers and of the store does not fit afterwards.
  */
-async function crowdedGroups(root = projectRoot): Promise<string[]> {
+async function crowdedGroups(root: string): Promise<string[]> {
   await using full = await startOnSmallDisk(4, { root, env: { MAX_BODY_BYTES: String(16 * 1024 * 1024) } })
   const huge = (n: number) =>
     Array.from({ length: 1000 }, (_, m) => ({ file_path: `/import/huge-${n}/1000/${m}/${'x'.repeat(3900)}` }))

@@ -1,5 +1,7 @@
 /** `bun run soak -- --minutes 30 --seed N`: the history checker for as long as one likes; prints seed and counts. */
 import { parseArgs } from 'node:util'
+import { declaredRoutes } from '../../cli/openapi-text.ts'
+import { routeName } from '../support/history/calls.ts'
 import { runHistory, type RunReport } from '../support/history/run.ts'
 
 /** One history holds every frame in memory; a soak is many of them, each with a seed of its own. */
@@ -18,11 +20,16 @@ export async function soak({ minutes, seed }: SoakOptions) {
     kills: 0,
     operations: 0,
     acknowledged: 0,
+    lost: 0,
     events: 0,
     frames: 0,
     connections: 0,
     reads: 0,
+    words: 0,
+    revoked: 0,
   }
+  const routes = new Map(declaredRoutes().map((route) => [routeName(route), 0]))
+  const endings: Record<string, number> = {}
   const faults = { cut: 0, stall: 0, halfOpen: 0 }
   let failed: RunReport | undefined
   for (let own = seed; performance.now() < end && !failed; own += 1) {
@@ -40,17 +47,34 @@ export async function soak({ minutes, seed }: SoakOptions) {
       'kills',
       'operations',
       'acknowledged',
+      'lost',
       'events',
       'frames',
       'connections',
       'reads',
+      'words',
+      'revoked',
     ] as const) {
       sums[name] += report[name]
     }
+    for (const [name, count] of Object.entries(report.routes))
+      routes.set(name, (routes.get(name) ?? 0) + count)
+    for (const [code, count] of Object.entries(report.endings)) endings[code] = (endings[code] ?? 0) + count
     for (const name of ['cut', 'stall', 'halfOpen'] as const) faults[name] += report.proxyFaults[name]
     if (report.violations.length > 0) failed = report
   }
-  return { seed, minutes, ...sums, faults, violations: failed?.violations ?? [], failedSeed: failed?.seed }
+  return {
+    seed,
+    minutes,
+    ...sums,
+    endings,
+    faults,
+    routes: routes.size,
+    // A route that no run reached would show here as 0.
+    leastUsed: [...routes].toSorted(([, a], [, b]) => a - b).slice(0, 3),
+    violations: failed?.violations ?? [],
+    failedSeed: failed?.seed,
+  }
 }
 
 if (import.meta.main) {

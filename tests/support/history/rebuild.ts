@@ -1,7 +1,11 @@
 /** State rebuilt from events alone, as a client would: what the database must equal at every position. */
-import type { JournalEvent } from './record.ts'
+import { parseCursor, type Positions } from '../../../lib/protocol/cursor.ts'
+import { isOutside } from './outside.ts'
+import { RebuiltExports } from './rebuild-exports.ts'
+import { RebuiltPhotos } from './rebuild-photos.ts'
+import type { History, JournalEvent } from './record.ts'
 
-export interface RebuiltJob {
+interface RebuiltJob {
   id: string
   photo_id: unknown
   session_id: unknown
@@ -15,7 +19,7 @@ export interface RebuiltJob {
   result: unknown
 }
 
-export interface RebuiltSession {
+interface RebuiltSession {
   id: unknown
   name: unknown
   import_folder: unknown
@@ -25,60 +29,33 @@ export interface RebuiltSession {
   progress_percent: unknown
 }
 
+/** Order is promised within a channel; between two commits, this order of the channels gives the same state. */
+const order = ['sessions', 'photos', 'jobs', 'queue', 'approval', 'export', 'system'] as const
+
 export class Rebuilt {
+  /** Events that cannot follow upon those before. */
+  readonly wrong: string[] = []
   readonly jobs = new Map<string, RebuiltJob>()
   readonly sessions = new Map<unknown, RebuiltSession>()
-  /** Photos that a job has touched: their status follows from the jobs channel alone. */
-  readonly jobPhotos = new Map<unknown, string>()
-  readonly photos = new Map<unknown, JournalEvent>()
-  private readonly before = new Map<string, string | undefined>()
+  readonly photos = new RebuiltPhotos(this.wrong)
+  readonly exports = new RebuiltExports(this.wrong)
+  /** The newest of their type. */
   queue: JournalEvent | undefined
   approval: JournalEvent | undefined
+  /** When each session ended. */
+  private readonly ended = new Map<unknown, string>()
+  private readonly applied: Positions = {}
 
-  apply(event: JournalEvent): void {
-    const job = this.jobs.get(String(event['job_id']))
-    switch (event.type) {
-      case 'job_created':
-        return this.created(event)
-      case 'job_started':
-        this.move(
-          job,
-          { status: 'processing', worker: event['worker'], attempts: event['attempt'] },
-          'processing',
-        )
-        return
-      case 'job_progress':
-        this.move(job, { stage: event['stage'], progress: event['progress'], message: event['message'] })
-        return
-      case 'job_completed':
-        this.move(job, { status: 'completed', progress: 100, result: event['result'] }, 'completed')
-        return
-      case 'job_failed':
-        this.move(job, { status: 'failed' }, 'failed')
-        return
-      case 'job_requeued':
-        this.move(job, { status: 'pending', worker: '', stage: '', progress: 0, message: '' }, 'queued')
-        return
-      case 'job_cancelled':
-        return this.cancelled(job)
-      case 'priority_changed':
-        this.move(job, { priority: event['new_priority'] })
-        return
-      case 'photo_imported':
-        this.photos.set(event['photo_id'], event)
-        return
-      case 'session_created':
-      case 'session_updated':
-        return this.session(event)
-      case 'session_deleted':
-        this.sessions.delete(event['session_id'])
-        return
-      case 'queue_status':
-        this.queue = event
-        return
-      case 'approval_queue_updated':
-        this.approval = event
-        return
+  constructor(private readonly journal: History['journal']) {}
+
+  /** Applies everything up to a cursor. */
+  advance(cursor: string): void {
+    const { positions } = parseCursor(cursor)
+    for (const channel of order) {
+      const from = this.applied[channel] ?? 0
+      const to = Math.max(from, positions[channel] ?? 0)
+      for (const event of (this.journal.get(channel) ?? []).slice(from, to)) this.apply(event)
+      this.applied[channel] = to
     }
   }
 
@@ -90,46 +67,77 @@ export class Rebuilt {
     return { ...counts, total: counts.pending + counts.processing + counts.completed + counts.failed }
   }
 
-  awaitingApproval(): number {
-    return [...this.jobPhotos.values()].filter((status) => status === 'completed').length
+  private apply(event: JournalEvent): void {
+    if (isOutside(event)) return
+    const ended = this.ended.get(event['session_id'])
+    // The approval queue goes on, and its event may name the session that left it.
+    if (ended !== undefined && event.channel !== 'approval') {
+      // What comes in another channel and from before is gone with its session.
+      if (event.channel === 'sessions' || event.timestamp > ended)
+        this.wrong.push(`journal: ${event.channel}/${event.seq} is about a session that was deleted`)
+      return
+    }
+    switch (event.type) {
+      case 'session_created':
+      case 'session_updated':
+        return this.session(event)
+      case 'session_deleted':
+        return this.forget(event)
+      case 'photo_imported':
+        return this.photos.imported(event)
+      case 'photo_analyzed':
+        return this.photos.analyzed(event)
+      case 'photo_selected':
+        return this.photos.selected(event)
+      case 'photo_approved':
+        return this.photos.decided(event, 'approved')
+      case 'photo_rejected':
+        return this.photos.decided(event, 'rejected')
+      case 'export_started':
+        return this.exports.started(event)
+      case 'export_completed':
+      case 'export_failed':
+        return this.exports.ended(event)
+      case 'queue_status':
+        this.queue = event
+        return
+      case 'approval_queue_updated':
+        this.approval = event
+        return
+      default:
+        if (event['job_id'] !== undefined && event.channel !== 'system') this.job(event)
+    }
+  }
+
+  private job(event: JournalEvent): void {
+    if (event.type === 'job_created') this.created(event)
+    const job = this.jobs.get(String(event['job_id']))
+    if (!job) return void this.wrong.push(`journal: ${event.type} about a job that no event created`)
+    Object.assign(job, changeOf(event))
+    if (event.channel === 'jobs') this.photos.worked(event)
   }
 
   private created(event: JournalEvent): void {
     const id = String(event['job_id'])
     const { photo_id, session_id, priority } = event
-    const fresh = {
+    const said = { stage: '', progress: 0, message: '', worker: '' }
+    this.jobs.set(id, {
+      id,
+      photo_id,
+      session_id,
+      priority,
       status: 'pending',
-      stage: '',
-      progress: 0,
-      message: '',
-      worker: '',
+      ...said,
       attempts: 0,
       result: {},
-    }
-    this.jobs.set(id, { id, photo_id, session_id, priority, ...fresh })
-    this.before.set(id, this.jobPhotos.get(photo_id))
-    this.jobPhotos.set(photo_id, 'queued')
-  }
-
-  private cancelled(job: RebuiltJob | undefined): void {
-    this.move(job, { status: 'cancelled' })
-    if (!job) return
-    const earlier = this.before.get(job.id)
-    if (earlier === undefined) this.jobPhotos.delete(job.photo_id)
-    else this.jobPhotos.set(job.photo_id, earlier)
-  }
-
-  private move(job: RebuiltJob | undefined, change: Partial<RebuiltJob>, photoStatus?: string): void {
-    if (!job) throw new Error('an event about a job that no event created')
-    Object.assign(job, change)
-    if (photoStatus !== undefined) this.jobPhotos.set(job.photo_id, photoStatus)
+    })
   }
 
   private session(event: JournalEvent): void {
     const { session_id: id, session_name: name } = event
     const known = this.sessions.get(id)
     if (!known && event.type !== 'session_created')
-      throw new Error('an event about a session that no event created')
+      return void this.wrong.push('journal: session_updated about a session that no event created')
     this.sessions.set(id, {
       id,
       name,
@@ -139,5 +147,35 @@ export class Rebuilt {
       processed_photos: event['processed_photos'] ?? 0,
       progress_percent: event['progress_percent'] ?? 0,
     })
+  }
+
+  /** A session goes with its photos, jobs and exports. */
+  private forget({ session_id, timestamp }: JournalEvent): void {
+    this.ended.set(session_id, timestamp)
+    this.sessions.delete(session_id)
+    this.photos.forget(session_id)
+    this.exports.forget(session_id)
+    for (const [id, job] of this.jobs) if (job.session_id === session_id) this.jobs.delete(id)
+  }
+}
+
+function changeOf(event: JournalEvent): Partial<RebuiltJob> {
+  switch (event.type) {
+    case 'job_started':
+      return { status: 'processing', worker: event['worker'], attempts: event['attempt'] }
+    case 'job_progress':
+      return { stage: event['stage'], progress: event['progress'], message: event['message'] }
+    case 'job_completed':
+      return { status: 'completed', progress: 100, result: event['result'] }
+    case 'job_failed':
+      return { status: 'failed' }
+    case 'job_requeued':
+      return { status: 'pending', worker: '', stage: '', progress: 0, message: '' }
+    case 'job_cancelled':
+      return { status: 'cancelled' }
+    case 'priority_changed':
+      return { priority: event['new_priority'] }
+    default:
+      return {}
   }
 }

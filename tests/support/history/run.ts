@@ -1,16 +1,16 @@
 /** A whole run: writers, subscribers and a proxy against a server that is killed and started again. */
-import { Database } from 'bun:sqlite'
-import { join } from 'node:path'
-import { channels, eventJson, type Channel, type StoredEvent } from '../../../lib/protocol/events.ts'
+import { channels } from '../../../lib/protocol/events.ts'
 import { framings } from '../../../lib/protocol/codec.ts'
-import { createApi } from '../api.ts'
 import { startProcess, tokenOf, type ServerProcess } from '../process.ts'
 import { startProxy } from '../proxy.ts'
 import { createRandom } from '../random.ts'
 import { temporaryFolder } from '../server.ts'
 import { checkHistory } from './checker.ts'
+import { readDatabase, readJournal } from './final-state.ts'
 import { Gate } from './gate.ts'
-import { emptyHistory, type History, type JournalEvent } from './record.ts'
+import { clientTypes } from './operator-acts.ts'
+import { Passes } from './passes.ts'
+import { covers, emptyHistory, type History } from './record.ts'
 import { Subscriber } from './subscribers.ts'
 import { runWriter } from './writers.ts'
 
@@ -40,12 +40,22 @@ export interface RunReport {
   readonly kills: number
   readonly operations: number
   readonly acknowledged: number
+  /** Writes whose answer never came. */
+  readonly lost: number
   readonly unavailable: number
   readonly events: number
   readonly reads: number
   readonly connections: number
   readonly frames: number
+  /** Ephemeral messages that were received. */
+  readonly words: number
+  /** Connections by the code they ended with. */
+  readonly endings: Readonly<Record<string, number>>
+  /** Of those with 4503: whose token was revoked. */
+  readonly revoked: number
   readonly proxyFaults: { readonly cut: number; readonly stall: number; readonly halfOpen: number }
+  /** 2xx answers by declared route. */
+  readonly routes: Readonly<Record<string, number>>
 }
 
 export async function runHistory(options: RunOptions): Promise<RunReport> {
@@ -53,6 +63,7 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
   using folder = temporaryFolder()
   const token = await tokenOf(folder.path)
   const history = emptyHistory()
+  const passes = new Passes(history.revocations)
   const gate = new Gate()
   const start = async () => {
     const { root, env } = options
@@ -66,11 +77,18 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
   }
   let server: ServerProcess = await start()
   await using proxy = await startProxy(() => Number(new URL(server.url).port), random.fork())
-  const subscribers = startSubscribers(options, { gate, token, random, proxyPort: proxy.port })
-  history.subscribers.push(...subscribers.map(({ record }) => record))
+  const shared = { gate, token, passes, history }
+  const subscribers = startSubscribers(options, { ...shared, random, proxyPort: proxy.port })
   let over = false
+  let numbers = 0
   const writers = Array.from({ length: options.writers }, (_, index) =>
-    runWriter({ name: `w${index}`, gate, token, random: random.fork(), history, isOver: () => over }),
+    runWriter({
+      ...shared,
+      name: `w${index}`,
+      random: random.fork(),
+      serial: () => (numbers += 1),
+      isOver: () => over,
+    }),
   )
 
   let kills = 0
@@ -103,70 +121,62 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
 }
 
 /** Resolves when so many more writes were acknowledged; a server that refuses them all gets no more time than this. */
-async function enoughDone({ acknowledged }: History, more: number, msMax: number): Promise<void> {
-  const target = acknowledged.length + more
+async function enoughDone(history: History, more: number, msMax: number): Promise<void> {
+  const target = history.acknowledged + more
   const deadline = performance.now() + msMax
-  while (acknowledged.length < target && performance.now() < deadline) {
+  while (history.acknowledged < target && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
 }
 
+interface Shared {
+  readonly gate: Gate
+  readonly token: string
+  readonly passes: Passes
+  readonly history: History
+  readonly random: ReturnType<typeof createRandom>
+  readonly proxyPort: number
+}
+
 function startSubscribers(
   { subscribers }: RunOptions,
-  shared: { gate: Gate; token: string; random: ReturnType<typeof createRandom>; proxyPort: number },
+  { gate, token, passes, history, random, proxyPort }: Shared,
 ): Subscriber[] {
-  const { gate, token, random, proxyPort } = shared
   return Array.from({ length: subscribers }, (_, index) => {
     const some = channels.filter(() => random.chance(0.5))
     return new Subscriber({
       name: `s${index}`,
       framing: framings[index % framings.length] ?? 'json',
+      clientType: random.pick(clientTypes),
       channels: index % 4 === 3 && some.length > 0 ? some : channels,
       gate,
+      history,
       token,
       random: random.fork(),
+      ...(index % 4 < 2 ? { passes } : {}),
       ...(index % 2 === 1 ? { proxyPort } : {}),
     })
   })
 }
 
-function count({ acknowledged, unavailable, journal, reads, subscribers }: History) {
+function count(history: History) {
+  const { writes, acknowledged, unavailable, journal, reads, subscribers, routes, revocations } = history
   const segments = subscribers.flatMap((subscriber) => subscriber.segments)
+  const received = segments.flatMap((segment) => segment.received)
+  const endings = subscribers.flatMap((subscriber) => subscriber.endings)
+  const codes = Map.groupBy(endings, ({ code }) => String(code))
+  const sentAway = codes.get('4503') ?? []
   return {
-    acknowledged: acknowledged.length,
+    acknowledged,
+    lost: writes.filter(({ outcome }) => outcome === 'lost').length,
     unavailable,
     events: [...journal.values()].reduce((sum, events) => sum + events.length, 0),
     reads: reads.length,
     connections: segments.length,
-    frames: segments.reduce((sum, { received }) => sum + received.length, 0),
+    frames: received.length,
+    words: received.filter(({ type }) => type === 'word').length,
+    endings: Object.fromEntries([...codes].map(([code, { length }]) => [code, length])),
+    revoked: sentAway.filter(({ pass }) => pass && revocations.some((by) => covers(by, pass))).length,
+    routes: Object.fromEntries(routes),
   }
-}
-
-/** All rows, page by page, over REST. */
-async function readDatabase(url: string, token: string): Promise<History['database']> {
-  const api = createApi(() => url, token)
-  const all = async (kind: 'jobs' | 'sessions' | 'photos') => {
-    const rows: Record<string, unknown>[] = []
-    for (let total = 1; rows.length < total;) {
-      const { body } = await api<{ total: number } & Record<string, never[]>>(
-        'GET',
-        `/api/${kind}?limit=500&offset=${rows.length}`,
-      )
-      rows.push(...(body[kind] ?? []))
-      if ((body[kind] ?? []).length === 0) break
-      total = body.total
-    }
-    return rows
-  }
-  return { jobs: await all('jobs'), sessions: await all('sessions'), photos: await all('photos') }
-}
-
-/** The stored events, read from the file itself. */
-export function readJournal(folder: string): ReadonlyMap<Channel, readonly JournalEvent[]> {
-  using file = new Database(join(folder, 'lightwire.db'))
-  const rows = file
-    .query<StoredEvent, []>('select channel, seq, type, timestamp, data from events order by channel, seq')
-    .all()
-  const events = rows.map((row) => JSON.parse(eventJson(row)) as JournalEvent)
-  return Map.groupBy(events, ({ channel }) => channel)
 }
