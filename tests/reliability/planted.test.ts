@@ -175,7 +175,12 @@ const faults: readonly Planted[] = [
     patches: [
       {
         file: 'lib/realtime/hub.ts',
-        find: "connection.end('disconnected', 'the token was revoked')",
+        find: "connection.end('disconnected', REVOKED)",
+        replace: '',
+      },
+      {
+        file: 'lib/realtime/liveness.ts',
+        find: "if (principal && isRevoked(principal)) return connection.end('disconnected', REVOKED)",
         replace: '',
       },
     ],
