@@ -1,5 +1,6 @@
-/** `npm run test:long -- --minutes 30 --seed N`: soaks and scale; one line per part, exit 1 when one does not hold. */
+/** `npm run test:long -- --minutes 30 --seed N`: soak, model, crowd; one line per part, exit 1 when one does not hold. */
 import { parseArgs } from 'node:util'
+import { checkClients, checkSequences } from '../domain/properties.ts'
 import { runSlowConsumers } from './slow-consumers.ts'
 import { soak } from './soak.ts'
 
@@ -13,6 +14,16 @@ const { values } = parseArgs({
 
 const kills = await soak({ minutes: Number(values.minutes), seed: Number(values.seed) })
 console.log(`soak ${JSON.stringify(kills)}`)
+
+const model = {
+  seed: Number(values.seed),
+  sequential: 60 * Number(values.minutes),
+  parallel: 30 * Number(values.minutes),
+}
+// A counterexample is thrown, with what runs it again.
+await checkSequences({ runs: model.sequential, seed: model.seed })
+await checkClients({ runs: model.parallel, seed: model.seed })
+console.log(`model ${JSON.stringify(model)}`)
 
 const crowd = await runSlowConsumers({
   subscribers: 1000,

@@ -17,7 +17,8 @@ export interface RebuiltPhoto {
 interface OpenWork {
   /** The status that a cancelled job gives back. */
   settled: string
-  readonly jobs: Set<unknown>
+  /** Those that are not over, and whether a worker has them. */
+  readonly jobs: Map<unknown, boolean>
 }
 
 /** The status of a photo after an event about its job; a cancelled one gives the settled status back. */
@@ -69,19 +70,22 @@ export class RebuiltPhotos {
     const photo = this.of(event)
     if (!photo) return
     const { type, job_id } = event
-    const work = this.work.get(photo.id) ?? { settled: photo.status, jobs: new Set() }
+    const work = this.work.get(photo.id) ?? { settled: photo.status, jobs: new Map<unknown, boolean>() }
     this.work.set(photo.id, work)
     let status = statusAfter[type]
     if (type === 'job_created') {
       if (work.jobs.size === 0) work.settled = photo.status
-      work.jobs.add(job_id)
+      work.jobs.set(job_id, false)
+    } else if (type === 'job_started' || type === 'job_requeued') {
+      work.jobs.set(job_id, type === 'job_started')
     } else if (type === 'job_completed' || type === 'job_failed') {
       work.jobs.delete(job_id)
       work.settled = status ?? work.settled
     } else if (type === 'job_cancelled') {
       work.jobs.delete(job_id)
-      // Another open job keeps the photo where it is.
       if (work.jobs.size === 0) status = work.settled
+      // Another open job keeps the photo, but does not leave it in the queue while it is at work.
+      else if (photo.status === 'queued' && work.jobs.values().some(Boolean)) status = 'processing'
     }
     if (status !== undefined && photo.status !== 'approved' && photo.status !== 'rejected') {
       photo.status = status
