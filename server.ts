@@ -12,7 +12,7 @@ import { emitDerived } from './lib/domain/derived.ts'
 import { expireLeases } from './lib/domain/leases.ts'
 import { createApp } from './lib/http/app.ts'
 import { contractDocuments } from './lib/http/documents.ts'
-import { createFetch, mayReadMetrics } from './lib/http/front.ts'
+import { createFetch, requireMetrics, stopServing } from './lib/http/front.ts'
 import { createJobSignal } from './lib/http/job-signal.ts'
 import { allRoutes } from './lib/http/routes.ts'
 import { createLogger, type Logger } from './lib/logger.ts'
@@ -26,15 +26,16 @@ import { createHub, type Hub } from './lib/realtime/hub.ts'
 import { createRelay } from './lib/realtime/relay.ts'
 import { repeat } from './lib/repeat.ts'
 import { createResourceSampler } from './lib/resources.ts'
+import { isStorageFault } from './lib/store/faults.ts'
 import { whenWritable } from './lib/store/housekeeping.ts'
 import { readHeads } from './lib/store/journal.ts'
 import { createRevocationFeed } from './lib/store/revocations.ts'
 import { openStore } from './lib/store/store.ts'
+import { Tally } from './lib/tally.ts'
 import { createWebSocketTransport, type SocketData } from './lib/transport/websocket.ts'
 import { version } from './package.json' with { type: 'json' }
 
 const SECOND_MS = 1000
-const RESOURCES_INTERVAL_MS = 5000
 
 export { events } from './lib/protocol/event-helpers.ts'
 export { Refusal } from './lib/protocol/refusals.ts'
@@ -84,42 +85,38 @@ export async function startServer(
   const config = configWith(overrides)
   const log = createLogger(config.LOG_LEVEL)
   const metrics = createMetrics()
-  const observers = createObservers(log, metrics)
+  const observers = createObservers(log, metrics, isStorageFault)
   const nodeId = config.NODE_ID ?? randomBytes(4).toString('hex')
-  const report = (error: unknown) => observers.onBug(error)
 
   // Who may.
-  const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
   const revocations = createRevocations()
   // Who needs no token has none that could be revoked.
   const isRevoked = (principal: Principal) => principal !== everyone && revocations.covers(principal)
-  const tokens = createTokens({
-    key,
-    issuer: config.JWT_ISSUER,
-    audience: config.JWT_AUDIENCE,
-    now,
-    isRevoked,
-  })
+  const { JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = config
+  const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
+  const tokens = createTokens({ key, issuer, audience, now, isRevoked })
   const shared = {
     ...observers,
     now,
     monotonicMs,
     anyone: config.AUTH === 'off' ? everyone : undefined,
     verify: tokens.verify,
+    requireStanding: tokens.requireStanding,
     isRevoked,
   }
 
   // What is true.
+  const committed = new Tally()
   const store = parts.use(
     await openStore({
       config,
       now,
       derive: emitDerived,
       onDurable: (events, committedMs) => {
-        for (const { channel } of events) metrics.eventsCommitted.inc({ channel })
+        for (const { channel } of events) committed.add(channel, 1)
         relay.offer(events, committedMs)
       },
-      onBug: report,
+      onTrouble: observers.onTrouble,
       onFatal: (error) => {
         observers.onFatal(error)
         onFatal(error)
@@ -137,14 +134,11 @@ export async function startServer(
     journal,
     heads: lineage.state.heads,
     coalesceMs: config.COALESCE_MS,
-    onError: report,
+    onError: observers.onTrouble,
     observeDelay: metrics.observe.publish,
     deliver(events) {
       hub.deliver(events)
-      for (const { channel, type } of events) {
-        metrics.eventsPublished.inc({ channel })
-        if (type === 'job_created' || type === 'job_requeued') pendingJobs.wake()
-      }
+      for (const { type } of events) if (type === 'job_created' || type === 'job_requeued') pendingJobs.wake()
     },
   })
   const dispatch = createDispatch({
@@ -175,11 +169,10 @@ export async function startServer(
     durableHeads: journal.durableHeads,
     settled: () => {
       if (writer.hasUnsynced()) return writer.durable().then(relay.flush)
-      relay.flush()
-      return undefined
+      return void relay.flush()
     },
     metrics,
-    onReadError: report,
+    onReadError: observers.onTrouble,
   })
   const revoke = (revocation: Revocation) => {
     revocations.add(revocation)
@@ -213,7 +206,7 @@ export async function startServer(
       limits: limitsOf(config),
       features: ['websocket', 'msgpack', 'deflate', database.dialect],
     },
-    management: { ...hub, heads: journal.durableHeads, issueToken: tokens.issue, revoke },
+    management: { ...hub, now, heads: journal.durableHeads, issueToken: tokens.issue, revoke },
   })
   const app = createApp(routes, {
     ...shared,
@@ -227,8 +220,13 @@ export async function startServer(
     documents: contractDocuments(routes, version),
     metrics: {
       contentType: metrics.contentType,
-      text: () => metrics.text({ ...hub.census(), pendingWrites: writer.pending() }),
-      allows: (request) => mayReadMetrics(request, server.requestIP(request)?.address, config.METRICS_TOKEN),
+      text: () =>
+        metrics.text({ ...hub.census(), committed: committed.counts, pendingWrites: writer.pending() }),
+      require: (request) =>
+        requireMetrics(request, server.requestIP(request)?.address, {
+          ...shared,
+          token: config.METRICS_TOKEN,
+        }),
     },
   })
   const server = Bun.serve<SocketData>({
@@ -244,7 +242,7 @@ export async function startServer(
       requireHost: (host) => originsNow().requireHost(host),
     }),
   })
-  parts.defer(() => server.stop(true))
+  parts.defer(() => stopServing(server))
   const port = server.port ?? config.PORT
   origins = createOrigins({
     port,
@@ -254,16 +252,20 @@ export async function startServer(
   })
 
   // What goes on by itself.
-  const every = (ms: number, task: () => unknown) => parts.use(repeat(ms, task, report))
+  const every = (ms: number, task: () => unknown) => parts.use(repeat(ms, task, observers.onTrouble))
   const chore = (ms: number, task: () => Promise<unknown>) =>
     every(ms, () => whenWritable(task, observers.onPutOff))
-  parts.defer(() => writer.stop())
+  parts.defer(() => {
+    // Claims that wait for a job are told that none comes any more.
+    queueMicrotask(pendingJobs.wakeAll)
+    return writer.stop()
+  })
   parts.defer(() => relay.stop())
   parts.use(watchLoopDelay(metrics.observe.loopDelay))
   every(SECOND_MS, () => hub.checkLiveness())
   for (const { everyMs, run } of store.chores) chore(everyMs, run)
   chore(SECOND_MS, () => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS)))
-  chore(RESOURCES_INTERVAL_MS, createResourceWatch(sampleResources(config.DATA_DIR), writer.write))
+  chore(5 * SECOND_MS, createResourceWatch(sampleResources(config.DATA_DIR), writer.write))
   if (database.dialect === 'postgres') {
     every(SECOND_MS, async () => relay.hint(await journal.refresh()))
     every(SECOND_MS, async () => (await newRevocations()).forEach(revoke))
@@ -276,7 +278,6 @@ export async function startServer(
   const url = baseUrl(config.HOST, port)
   const about = { url, version, node_id: nodeId, pid: process.pid, database: database.dialect }
   log.info(about, `listening on ${url}`)
-
   const owned = parts.move()
   return {
     url,
@@ -284,11 +285,11 @@ export async function startServer(
     log,
     publish: (event) =>
       publishDurably(writer.write, parsePublication(event, { command: false, subject: 'in-process' })),
-    sendToType: (clientType, message) => hub.broadcast(message, { clientType }),
+    sendToType: (clientType, message) => hub.broadcast(message, { clientType }).recipients,
     clients: hub.clients,
     disconnect: hub.disconnect,
     issueToken: async (request) => (await tokens.issue(request)).token,
-    report,
+    report: (error) => observers.onBug(error),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

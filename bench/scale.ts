@@ -8,7 +8,7 @@ import { readRoutes, writeRoutes, type Ask } from './support/scale-routes.ts'
 
 const SIZES = [1000, 100_000] as const
 const RATIO_MAX = 3
-const rounds = Number(process.argv[2] ?? 41)
+const rounds = Number(process.argv[2] ?? 21)
 
 interface Target {
   readonly ask: Ask
@@ -69,6 +69,7 @@ function report([small, large]: readonly Target[]): void {
     )
   }
   const over = rows.filter(({ ratio }) => ratio > RATIO_MAX)
+  process.exitCode = over.length > 0 ? 1 : 0
   console.log(`scale: ${rows.length} requests, ${rounds} rounds, ${over.length} over ${RATIO_MAX} ×`)
 }
 

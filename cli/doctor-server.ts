@@ -26,9 +26,11 @@ export async function checkServer(
   { authOff }: { readonly authOff: boolean },
 ): Promise<Rights | undefined> {
   const { report } = patient
+  // Nobody is shown the token before it is clear who is there.
+  const stranger = { url: patient.url, token: undefined }
   let there = false
   await report.check('health', async (note) => {
-    const answer = await ask(patient, 'GET', '/api/system/health')
+    const answer = await ask(stranger, 'GET', '/api/system/health')
     const parsed = healthSchema.safeParse(jsonOrNothing(answer.text))
     if (!parsed.success) throw noLightwire(answer.status)
     there = true
@@ -38,7 +40,7 @@ export async function checkServer(
   })
   if (!there) return void report.skipRest('no Lightwire answers there')
   await report.check('ready', async () => {
-    const answer = await ask(patient, 'GET', '/api/system/ready')
+    const answer = await ask(stranger, 'GET', '/api/system/ready')
     requireStatus('GET /api/system/ready', answer, 200)
     parseAs('GET /api/system/ready', answer, z.object({ ready: z.literal(true) }))
   })

@@ -17,9 +17,10 @@ import type { Watcher } from './doctor-watcher.ts'
 import { readOptions, readServerUrl, UsageError } from './options.ts'
 import { issueToken } from './token.ts'
 
-/** Longer than any run; whoever is sent it can do little with it later. */
+/** Longer than any run. */
 const TOKEN_LIFE = '10m'
 const INTERRUPTED = 130
+const loopback: ReadonlySet<string> = new Set(['127.0.0.1', '[::1]', 'localhost'])
 
 /** Exit code 1 when a point does not hold. @throws {UsageError} */
 export async function runDoctor(config: Config, words: readonly string[]): Promise<void> {
@@ -29,6 +30,10 @@ export async function runDoctor(config: Config, words: readonly string[]): Promi
   const url = readServerUrl('live', live)
   const started = performance.now()
   const report = createReport(console.log, process.stdout.isTTY === true)
+  if (token === undefined && !loopback.has(new URL(url).hostname)) {
+    // One of ours would be good for everything here; it is not sent to another machine.
+    throw new UsageError('doctor: give --token for a server that is not on this machine')
+  }
   const place = { url, token: token ?? (await signToken(config)) }
   const whose =
     token === undefined ? `a token signed with this set-up's own key (${TOKEN_LIFE})` : 'the token given'

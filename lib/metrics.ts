@@ -1,17 +1,28 @@
 /** The metrics: one table of everything that is counted; labels have few values, never an id. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Channel } from './protocol/events.ts'
+import { refusals } from './protocol/refusals.ts'
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 /** What a client calls itself is its own; only these become label values. */
 const clientTypes: ReadonlySet<string> = new Set(['gui', 'web', 'mobile', 'lightroom'])
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS'])
-/** Close codes a client may send too; whatever else it sends is one label value. */
+/** Ours, and those that either side may send (RFC 6455 §7.4.1); whatever else a client sends is one label value. */
 const closeCodes: ReadonlySet<number> = new Set([
-  1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013,
+  1000,
+  1001,
+  1002,
+  1003,
+  1005,
+  1006,
+  1007,
+  1008,
+  1009,
+  1010,
+  1012,
+  1013,
+  ...Object.values(refusals).flatMap((row) => ('close' in row ? row.close : [])),
 ])
-const OUR_CLOSE_CODES_FROM = 4400
-const OUR_CLOSE_CODES_TO = 4507
 
 /** What is looked up when the metrics are asked for, not counted on the way. */
 export interface LiveState {
@@ -23,7 +34,9 @@ export interface LiveState {
   }>
   readonly readers: number
   readonly pendingWrites: number
-  /** Frames of events handed to sockets since the start. */
+  /** Events since the start: made durable, handed to the topics, handed to sockets. */
+  readonly committed: ReadonlyMap<Channel, number>
+  readonly published: ReadonlyMap<Channel, number>
   readonly delivered: ReadonlyMap<Channel, number>
 }
 
@@ -85,7 +98,7 @@ export function createMetrics() {
     cpuSeconds: counter('cpu_seconds_total', 'CPU time of the process, user and system'),
   }
 
-  function look({ connections, readers, pendingWrites, delivered }: LiveState): void {
+  function look({ connections, readers, pendingWrites, ...events }: LiveState): void {
     table.connections.reset()
     let unsent = 0
     for (const { clientType, framing, transport, unsentBytes } of connections) {
@@ -97,12 +110,18 @@ export function createMetrics() {
     table.unsentBytes.set(unsent)
     table.readers.set(readers)
     table.pendingWrites.set(pendingWrites)
-    table.eventsDelivered.reset()
-    for (const [channel, count] of delivered) table.eventsDelivered.inc({ channel }, count)
+    copy(table.eventsCommitted, events.committed)
+    copy(table.eventsPublished, events.published)
+    copy(table.eventsDelivered, events.delivered)
     table.residentBytes.set(process.memoryUsage.rss())
     const { user, system } = process.cpuUsage()
     table.cpuSeconds.reset()
     table.cpuSeconds.inc((user + system) / 1_000_000)
+  }
+
+  function copy(counter: Counter<'channel'>, counts: ReadonlyMap<Channel, number>): void {
+    counter.reset()
+    for (const [channel, count] of counts) counter.inc({ channel }, count)
   }
 
   return {
@@ -136,8 +155,7 @@ export function createMetrics() {
       table.requestSeconds.observe({ route }, seconds)
     },
     countClose(code: number) {
-      const ours = code >= OUR_CLOSE_CODES_FROM && code <= OUR_CLOSE_CODES_TO
-      table.closes.inc({ code: ours || closeCodes.has(code) ? String(code) : 'other' })
+      table.closes.inc({ code: closeCodes.has(code) ? String(code) : 'other' })
     },
   }
 }

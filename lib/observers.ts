@@ -1,7 +1,7 @@
 /** What the parts report, turned into one log line per fact and into counts. */
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
-import type { RefusalCode } from './protocol/refusals.ts'
+import type { Refusal, RefusalCode } from './protocol/refusals.ts'
 
 /** One request and what became of it. */
 export interface Answered {
@@ -30,16 +30,20 @@ export interface Where {
 
 export type Observers = ReturnType<typeof createObservers>
 
-export function createObservers(log: Logger, metrics: Metrics) {
+/** @param isFault whether an error is one of disk or database */
+export function createObservers(log: Logger, metrics: Metrics, isFault: (error: unknown) => boolean) {
   const onBug = (error: unknown, where: Where = {}) => {
     metrics.bugs.inc()
     log.error({ err: error, ...where }, 'something failed that should not')
   }
+  const onFault = (fault: unknown) => log.warn({ err: fault }, 'disk or database refused')
   return {
     onBug,
     onRefusal: (code: RefusalCode) => metrics.refusals.inc({ code }),
-    /** A refusal with a cause: an expected no to the client, trouble with the disk to the operator. */
-    onFault: (fault: unknown) => log.warn({ err: fault }, 'could not store a change'),
+    /** A refusal with a cause: an expected no to the client, trouble with disk or database to the operator. */
+    onFault,
+    /** Of what goes on by itself: a database that is away is trouble, all else a bug. */
+    onTrouble: (error: unknown) => (isFault(error) ? onFault(error) : onBug(error)),
 
     /** Requests that went well are many and say little: they are lines of level debug. */
     onAnswer({ requestId, method, route, status, seconds, subject, code }: Answered): void {
@@ -64,8 +68,9 @@ export function createObservers(log: Logger, metrics: Metrics) {
     onFatal(error: unknown): void {
       log.fatal({ err: error }, 'the disk refused a sync; stopped accepting writes')
     },
-    onPutOff({ code }: { readonly code: RefusalCode }): void {
-      log.warn({ code }, 'put off a chore')
+    onPutOff(refusal: Refusal): void {
+      if (refusal.cause !== undefined) onFault(refusal)
+      log.warn({ code: refusal.code }, 'put off a chore')
     },
   }
 }

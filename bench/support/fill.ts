@@ -16,6 +16,7 @@ const photoStates = [
   'failed',
 ]
 const jobStates = ['pending', 'pending', 'completed', 'completed', 'completed', 'failed', 'cancelled']
+const exportStates = ['running', 'completed', 'completed', 'failed']
 const START_MS = Date.parse('2026-01-01T00:00:00.000Z')
 
 export async function fillFolder(folder: string, size: number): Promise<void> {
@@ -28,7 +29,7 @@ export async function fillFolder(folder: string, size: number): Promise<void> {
     onFatal: (error) => {
       throw error
     },
-    onBug: console.error,
+    onTrouble: console.error,
     observe: { commit: () => undefined, sync: () => undefined },
   })
   const at = (index: number) => new Date(START_MS + index * 1000).toISOString()
@@ -99,7 +100,20 @@ export async function fillFolder(folder: string, size: number): Promise<void> {
     await sql`insert into counters (name, value)
       select 'scores.' || cast(floor(ai_score * 8) as integer), count(*) from photos
       where ai_score is not null group by floor(ai_score * 8)`.execute(queries)
-    for (const table of ['photos', 'jobs']) {
+    const exports = numbers.map((index) => ({
+      photo_id: index + 1,
+      session_id: Math.floor(index / PER_SESSION) + 1,
+      preset_name: 'web',
+      destination: '/exports',
+      status: exportStates[index % exportStates.length] ?? '',
+      output_path: '',
+      file_size: null,
+      error_message: '',
+      started_at: at(index),
+      completed_at: null,
+    }))
+    for (const rows of inChunks(exports)) await queries.insertInto('exports').values(rows).execute()
+    for (const table of ['photos', 'jobs', 'exports']) {
       await sql`insert into counters (name, value)
         select ${`${table}.`} || status, count(*) from ${sql.table(table)} group by status`.execute(queries)
     }

@@ -76,6 +76,7 @@ function startOurs(coalesceMs: number): Emitter {
     onMovedAside: () => fail(new Error('a subscriber fell behind: the round is void')),
     onRefusal: nothing,
     onBug: fail,
+    onFault: fail,
     onReadError: fail,
   })
   const origins = createOrigins({ port: 0, publicUrl: undefined, allowed: [], host: '127.0.0.1' })

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose'
 import * as z from 'zod'
+import { NO_NUL } from '../protocol/events.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import { parseScope, type Principal } from './rights.ts'
 
@@ -16,7 +17,7 @@ const TIME_MAX = 8_640_000_000_000
 const types: ReadonlySet<unknown> = new Set([undefined, 'JWT', 'at+jwt'])
 
 const claimsSchema = z.object({
-  sub: z.string().min(1).max(256),
+  sub: z.string().min(1).max(256).regex(NO_NUL),
   scope: z.string().max(4096).default(''),
   exp: z.number().positive().max(TIME_MAX),
   iat: z.number().nonnegative().max(TIME_MAX).optional(),
@@ -56,8 +57,15 @@ export function createTokens({ key, issuer, audience, now, isRevoked = () => fal
     /** Who the token speaks for. @throws {Refusal} `unauthenticated` when it expired, else `invalid_token` */
     async verify(token: string): Promise<Principal> {
       const principal = await identify(token)
-      if (isRevoked(principal)) throw invalid('it was revoked')
+      if (isRevoked(principal)) throw revoked()
       return principal
+    },
+
+    /** Whether a principal may still act, some time after its token was verified. @throws {Refusal} as `verify` */
+    requireStanding(principal: Principal): void {
+      const { expiresAtMs = Infinity } = principal
+      if (now().getTime() >= expiresAtMs + LEEWAY_SECONDS * 1000) throw expired()
+      if (isRevoked(principal)) throw revoked()
     },
 
     /** Signs a token with HS256. */
@@ -122,7 +130,7 @@ export function createTokens({ key, issuer, audience, now, isRevoked = () => fal
       if (!types.has(protectedHeader.typ)) throw invalid('typ is neither JWT nor at+jwt')
       return payload
     } catch (error) {
-      if (error instanceof errors.JWTExpired) throw new Refusal('unauthenticated', 'the token has expired')
+      if (error instanceof errors.JWTExpired) throw expired()
       if (error instanceof errors.JOSEError) throw invalid(plain(error))
       throw error
     }
@@ -134,6 +142,9 @@ function plain(error: errors.JOSEError): string {
   if (error instanceof errors.JWTClaimValidationFailed) return `the claim ${error.claim} is ${error.reason}`
   return error.code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED' ? 'its signature does not match' : error.code
 }
+
+const expired = () => new Refusal('unauthenticated', 'the token has expired')
+const revoked = () => invalid('it was revoked')
 
 function invalid(what: string): Refusal {
   return new Refusal('invalid_token', `the token is not acceptable: ${what}`)

@@ -61,17 +61,9 @@ const commands: { readonly [T in EventType]?: Command<T> } = {
   export_started: (write, { photo_id, ...target }) =>
     startExport(write, photo_id, check(exportTarget, target)),
   export_completed: async (write, { photo_id, preset_name, ...result }) =>
-    completeExport(
-      write,
-      await runningExport(write.queries, photo_id, preset_name),
-      check(exportResult, result),
-    ),
+    completeExport(write, await exportMeant(write, photo_id, preset_name), check(exportResult, result)),
   export_failed: async (write, { photo_id, preset_name, ...failure }) =>
-    failExport(
-      write,
-      await runningExport(write.queries, photo_id, preset_name),
-      check(exportFailure, failure),
-    ),
+    failExport(write, await exportMeant(write, photo_id, preset_name), check(exportFailure, failure)),
 }
 
 /** Does what the row's route does. @throws {Refusal} as the route; `conflict` where the event is no command */
@@ -96,6 +88,11 @@ async function changeSession(
   const { name, status } = await getSession(write.queries, id)
   if ((wanted.name ?? name) === name && wanted.status === status) throw wrongState(`session ${id}`, status)
   await patchSession(write, id, check(sessionPatch, wanted))
+}
+
+function exportMeant(write: Write, photoId: number, preset: string): Promise<number> {
+  const { preset_name } = check(exportTarget.pick({ preset_name: true }), { preset_name: preset })
+  return runningExport(write.queries, photoId, preset_name)
 }
 
 /** What the route would have checked. @throws {Refusal} `invalid_message` */

@@ -34,6 +34,11 @@ export async function queueState(queries: Queries) {
   return { pending, processing, completed, failed, total: pending + processing + completed + failed }
 }
 
+/** Keeps the numbers of exports by status. */
+export async function countExports(write: Write, changes: Changes<string>): Promise<void> {
+  await add(write.queries, 'exports', changes)
+}
+
 /** Photos that wait for approval, of all sessions. */
 export async function approvalCount(queries: Queries): Promise<number> {
   return await totalOf(queries, 'photos', 'completed')
@@ -42,7 +47,7 @@ export async function approvalCount(queries: Queries): Promise<number> {
 /** Rows of a table in one status, or in any. */
 export async function totalOf(
   queries: Queries,
-  table: 'jobs' | 'photos',
+  table: 'jobs' | 'photos' | 'exports',
   status: string | undefined,
 ): Promise<number> {
   const counts = await countsOf(queries, table)
@@ -93,13 +98,9 @@ async function countsOf(queries: Queries, table: string): Promise<Record<string,
   return Object.fromEntries(rows.map(({ name, value }) => [name.slice(table.length + 1), value]))
 }
 
-async function add(
-  queries: Queries,
-  table: string,
-  changes: Readonly<Record<string, number>>,
-): Promise<void> {
+async function add(queries: Queries, table: string, changes: Changes<string>): Promise<void> {
   const values = Object.entries(changes).flatMap(([status, value]) =>
-    value === 0 ? [] : { name: `${table}.${status}`, value },
+    !value ? [] : { name: `${table}.${status}`, value },
   )
   if (values.length === 0) return
   await queries

@@ -1,10 +1,12 @@
 /** Exports: a finished photo written out by an outside program with a preset. */
 import * as z from 'zod'
+import { timestamp } from '../protocol/server-messages.ts'
 import type { ExportRow, Queries } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
 import { readPhoto } from './photos.ts'
+import { countExports, totalOf } from './counters.ts'
 import { pageQuery, readPage, unindexed } from './paging.ts'
-import { found, rowId, rowIdParam, text, timestamp, wrongState } from './values.ts'
+import { found, rowId, rowIdParam, text, wrongState } from './values.ts'
 
 export const exportStatuses = ['running', 'completed', 'failed'] as const
 
@@ -52,7 +54,8 @@ export async function listExports(queries: Queries, query: z.output<typeof expor
   const { status, photo_id } = query
   if (status) rows = rows.where(photo_id === undefined ? 'status' : unindexed<string>('status'), '=', status)
   if (query.photo_id !== undefined) rows = rows.where('photo_id', '=', query.photo_id)
-  const { rows: exports, ...page } = await readPage(rows, query, { tieBreak: 'id' })
+  const total = photo_id === undefined ? await totalOf(queries, 'exports', status) : undefined
+  const { rows: exports, ...page } = await readPage(rows, query, { tieBreak: 'id', total })
   return { exports: exports.map(toExport), count: exports.length, ...page }
 }
 
@@ -84,6 +87,7 @@ export async function startExport(
     })
     .returningAll()
     .executeTakeFirstOrThrow()
+  await countExports(write, { running: 1 })
   write.emit({ type: 'export_started', data: { photo_id: photoId, session_id, preset_name, destination } })
   return toExport(row)
 }
@@ -139,6 +143,7 @@ async function endExport(
 ): Promise<ExportRow> {
   const row = await readExport(write.queries, id)
   if (row.status !== 'running') throw wrongState(`export ${id}`, row.status)
+  await countExports(write, { running: -1, [columns.status]: 1 })
   const changed = { ...columns, completed_at: write.now }
   await write.queries.updateTable('exports').set(changed).where('id', '=', id).execute()
   return { ...row, ...changed }

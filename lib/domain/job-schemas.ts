@@ -1,8 +1,9 @@
 /** The shapes of jobs: what the routes take and answer. */
 import * as z from 'zod'
+import { timestamp } from '../protocol/server-messages.ts'
 import { jobStatuses } from './counters.ts'
 import { pageQuery } from './paging.ts'
-import { numberParam, objectField, rowId, rowIdParam, text, timestamp } from './values.ts'
+import { numberParam, objectField, rowId, rowIdParam, text } from './values.ts'
 
 /** 1 is first. */
 export const priority = z.int().min(1).max(9)

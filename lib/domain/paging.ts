@@ -27,6 +27,9 @@ export function pageQuery<const F extends readonly [string, ...string[]]>(fields
   }
 }
 
+/** Sorted columns that can be null; migrations.ts has their indexes in the same order. */
+const nullable: ReadonlySet<string> = new Set(['ai_score', 'completed_at'])
+
 interface PageRequest {
   readonly limit: number
   readonly offset: number
@@ -62,11 +65,13 @@ export async function readPage<T extends keyof Schema, O>(
   const field = name === created ? undefined : (name as ReferenceExpression<Schema, T> | undefined)
   const direction = sort?.startsWith('-') ? 'desc' : 'asc'
   type Column = ReferenceExpression<Schema, T>
+  // The databases disagree on where nulls sort; here they are the least, as in SQLite.
+  const by = (order: OrderByItemBuilder) => {
+    if (!nullable.has(name ?? '')) return direction === 'desc' ? order.desc() : order.asc()
+    return direction === 'desc' ? order.desc().nullsLast() : order.asc().nullsFirst()
+  }
   const ordered = <R>(rows: SelectQueryBuilder<Schema, T, R>, through: (column: Column) => Column) => {
-    // The databases disagree on where nulls sort; here they are the least, as in SQLite.
-    const nulls = (by: OrderByItemBuilder) =>
-      direction === 'desc' ? by.desc().nullsLast() : by.asc().nullsFirst()
-    const sorted = field === undefined ? rows : rows.orderBy(through(field), nulls)
+    const sorted = field === undefined ? rows : rows.orderBy(through(field), by)
     return sorted.orderBy(through(tieBreak), direction)
   }
   const same = (column: Column) => column

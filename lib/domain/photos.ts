@@ -1,5 +1,6 @@
 /** Photos: imported, analyzed, selected, developed by jobs, then approved or rejected. */
 import * as z from 'zod'
+import { timestamp } from '../protocol/server-messages.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import { inChunks } from '../store/chunks.ts'
 import type { PhotoRow, Queries } from '../store/schema.ts'
@@ -17,7 +18,6 @@ import {
   rowId,
   rowIdParam,
   text,
-  timestamp,
   wrongState,
 } from './values.ts'
 
@@ -169,7 +169,8 @@ export async function importPhotos(
     const inserted = await queries
       .insertInto('photos')
       .values(chunk)
-      .onConflict((conflict) => conflict.column('file_path').doNothing())
+      // Of the path: nothing else is unique here.
+      .onConflict((conflict) => conflict.doNothing())
       .returningAll()
       .execute()
     const byPath = new Map(inserted.map((row) => [row.file_path, row]))
@@ -242,7 +243,9 @@ export async function readPhoto(queries: Queries, id: number): Promise<PhotoRow>
 
 /** The last part of a path of Unix or Windows. */
 function baseName(path: string): string {
-  return (path.split(/[/\\]/).findLast((part) => part !== '') ?? path).slice(-255)
+  const name = path.split(/[/\\]/).findLast((part) => part !== '') ?? path
+  // A pair of surrogates is not cut in half.
+  return name.slice(-255).replace(/^[\uDC00-\uDFFF]/, '')
 }
 
 export function toPhoto(row: PhotoRow): Photo {

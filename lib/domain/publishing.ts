@@ -9,7 +9,7 @@ import {
   type EventType,
   type StoredEvent,
 } from '../protocol/events.ts'
-import { Refusal, refuseInput } from '../protocol/refusals.ts'
+import { excerpt, Refusal, refuseInput } from '../protocol/refusals.ts'
 import type { Queries } from '../store/schema.ts'
 import type { Committed, Write } from '../store/write.ts'
 import { runCommand } from './commands.ts'
@@ -51,7 +51,7 @@ export function channelOf(type: string): Channel {
 
 function knownType(type: string): EventType {
   if (isEventType(type)) return type
-  throw new Refusal('unknown_type', `there is no event type "${type.slice(0, 64)}"`)
+  throw new Refusal('unknown_type', `there is no event type "${excerpt(type)}"`)
 }
 
 /** Checks an event against the catalogue. @throws {Refusal} `unknown_type`, `invalid_message` */

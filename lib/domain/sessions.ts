@@ -1,12 +1,13 @@
 /** Sessions: a shoot, imported from a folder, with kept counts of its photos. */
 import * as z from 'zod'
+import { timestamp } from '../protocol/server-messages.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import type { Queries, SessionRow } from '../store/schema.ts'
 import type { Write } from '../store/write.ts'
-import { countAllPhotos, countJobs, countScores, type Changes } from './counters.ts'
+import { countAllPhotos, countExports, countJobs, countScores, type Changes } from './counters.ts'
 import { pageQuery, readPage } from './paging.ts'
 import type { PhotoStatus } from './photo-status.ts'
-import { flagParam, found, oneRequired, rowId, text, timestamp } from './values.ts'
+import { flagParam, found, oneRequired, rowId, text } from './values.ts'
 
 export const sessionStatuses = [
   'importing',
@@ -157,12 +158,19 @@ export async function deleteSession(write: Write, id: number): Promise<Session> 
     .where('session_id', '=', id)
     .groupBy('ai_score')
     .execute()
+  const exports = await queries
+    .selectFrom('exports')
+    .select(['status', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('photo_id', 'in', ofSession)
+    .groupBy('status')
+    .execute()
   await queries.deleteFrom('exports').where('photo_id', 'in', ofSession).execute()
   await queries.deleteFrom('jobs').where('photo_id', 'in', ofSession).execute()
   await queries.deleteFrom('photos').where('session_id', '=', id).execute()
   await queries.deleteFrom('sessions').where('id', '=', id).execute()
   write.emit({ type: 'session_deleted', data: { session_id: id, session_name: row.name } })
   await countJobs(write, negated(jobs.map(({ status, count: gone }) => [status, Number(gone)])))
+  await countExports(write, negated(exports.map(({ status, count: gone }) => [status, Number(gone)])))
   await countScores(
     write,
     scores.map(({ ai_score, count: gone }) => [ai_score, -Number(gone)]),

@@ -36,8 +36,6 @@ function become(documented: object, value: object): void {
   Object.assign(documented, { pattern: undefined, enum: undefined }, value)
 }
 
-export const timestamp = z.iso.datetime().meta({ description: 'UTC, ISO 8601 with milliseconds' })
-
 /** Largest JSON text of one object field; an event that carries it must stay under 64 KiB. */
 const OBJECT_BYTES_MAX = 60_000
 export const objectField = jsonObject.refine(

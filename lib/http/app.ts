@@ -1,5 +1,4 @@
 /** The REST app: every declared route behind the same guard, each answer with the cursor of its own transaction. */
-import { randomBytes } from 'node:crypto'
 import { zValidator } from '@hono/zod-validator'
 import { Hono, type Context, type MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
@@ -24,6 +23,7 @@ export interface AppServices {
   /** Who may do everything without a token (`AUTH=off`). */
   readonly anyone: Principal | undefined
   readonly verify: (token: string) => Promise<Principal>
+  readonly requireStanding: (principal: Principal) => void
   readonly snapshot: <T>(read: (queries: Queries) => Promise<T>) => Promise<Snapshot<T>>
   /** Resolves when what was committed by now is durable. */
   readonly durable: () => Promise<void>
@@ -32,7 +32,7 @@ export interface AppServices {
   readonly runWrite: RunWrite
   readonly bodyBytesMax: number
   /** Prometheus text, and who may read it. */
-  readonly metrics: { text(): Promise<string>; allows(request: Request): boolean; contentType: string }
+  readonly metrics: { text(): Promise<string>; require(request: Request): Promise<void>; contentType: string }
   /** What explains the server to people and programs, by path. */
   readonly documents: ReadonlyMap<string, Document>
   readonly monotonicMs: () => number
@@ -50,19 +50,20 @@ export interface Document {
 }
 
 interface Env {
-  Variables: { principal?: Principal; cursor: string; requestId: string; route?: string; code?: RefusalCode }
+  /** Made by whoever took the request. */
+  Bindings: { readonly requestId: string }
+  Variables: {
+    principal?: Principal
+    heads?: Positions
+    requestId: string
+    route?: string
+    code?: RefusalCode
+  }
 }
 
-/** A client's own request id is kept when it is harmless in a header and in a log line. */
-const REQUEST_ID = /^[\w.-]{1,64}$/
 /** The documentation is static: no script, nothing from elsewhere. */
 const DOCUMENT_POLICY =
   "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-export function requestIdOf(headers: Headers): string {
-  const own = headers.get('x-request-id')
-  return own !== null && REQUEST_ID.test(own) ? own : randomBytes(8).toString('hex')
-}
 
 export function createApp(routes: readonly Route[], services: AppServices) {
   const app = new Hono<Env>()
@@ -70,7 +71,7 @@ export function createApp(routes: readonly Route[], services: AppServices) {
 
   app.use(async (c, next) => {
     const started = services.monotonicMs()
-    const requestId = requestIdOf(c.req.raw.headers)
+    const { requestId } = c.env
     c.set('requestId', requestId)
     await next()
     c.res.headers.set('X-Request-Id', requestId)
@@ -85,9 +86,9 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     })
   })
   app.use(async (c, next) => {
-    services.origins().requireHost(c.req.header('host') ?? null)
     // Before the handler runs: a refusal's cursor never claims more than its maker had seen.
-    c.set('cursor', cursorOf(services.durableHeads()))
+    c.set('heads', services.durableHeads())
+    services.origins().requireHost(c.req.header('host') ?? null)
     if (c.req.method !== 'GET' && c.req.method !== 'HEAD' && c.req.method !== 'OPTIONS') {
       services.origins().requireOrigin(c.req.header('origin') ?? null)
     }
@@ -97,7 +98,8 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     '/api/*',
     cors({
       origin: (origin) => (services.origins().allows(origin) ? origin : null),
-      allowHeaders: ['Authorization', 'Content-Type'],
+      allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
+      allowHeaders: ['Authorization', 'Content-Type', 'X-Request-Id'],
       exposeHeaders: [CURSOR_HEADER, 'Retry-After', 'X-Request-Id'],
       maxAge: 600,
     }),
@@ -120,13 +122,13 @@ export function createApp(routes: readonly Route[], services: AppServices) {
   }
   app.get('/metrics', async (c) => {
     c.set('route', '/metrics')
-    if (!services.metrics.allows(c.req.raw))
-      throw new Refusal('forbidden', 'metrics are for loopback or METRICS_TOKEN')
+    await services.metrics.require(c.req.raw)
     return c.body(await services.metrics.text(), 200, { 'Content-Type': services.metrics.contentType })
   })
 
   app.notFound((c) => {
     const allowed = methodsOf(routes, c.req.path)
+    if (services.documents.has(c.req.path) || c.req.path === '/metrics') allowed.push('GET')
     if (allowed.length === 0) return refuse(c, new Refusal('not_found', 'there is nothing at this address'))
     const refusal = new Refusal('method_not_allowed', `this address takes ${allowed.join(', ')}`)
     return refuse(c, refusal, { Allow: allowed.join(', ') })
@@ -147,7 +149,8 @@ export function createApp(routes: readonly Route[], services: AppServices) {
       const { status, body } = await act.probe()
       return finish(c, status, body, {})
     }
-    const input = await inputOf(c, declared, services.bodyBytesMax)
+    if (!declared.query) refuseQuery(c)
+    const input = await inputOf(c, declared, services)
     const { value, heads } = await perform(act, input)
     return finish(c, declared.status, value, { [CURSOR_HEADER]: cursorOf(heads) })
   }
@@ -171,7 +174,8 @@ export function createApp(routes: readonly Route[], services: AppServices) {
 
   function refuse(c: Context<Env>, refusal: Refusal, headers: Record<string, string> = {}): Response {
     services.onRefusal(refusal.code)
-    const cursor = c.req.path.startsWith('/api/') ? { [CURSOR_HEADER]: c.get('cursor') ?? '' } : {}
+    const heads = c.get('heads') ?? services.durableHeads()
+    const cursor = c.req.path.startsWith('/api/') ? { [CURSOR_HEADER]: cursorOf(heads) } : {}
     c.set('code', refusal.code)
     return problem(refusal, { ...headers, ...cursor })
   }
@@ -203,19 +207,27 @@ function refuseInvalid(result: { success: boolean; error?: { issues: readonly z.
   if (!result.success) throw refuseInput(result.error?.issues ?? [])
 }
 
+/** A route that takes no query gets none: a misspelt one would be without effect. @throws {Refusal} */
+function refuseQuery(c: Context<Env>): void {
+  const keys = Object.keys(c.req.query())
+  if (keys.length > 0) throw refuseInput([{ path: [], message: '', keys }])
+}
+
 async function inputOf(
   c: Context<Env>,
   declared: Route,
-  bytesMax: number,
+  { bodyBytesMax, requireStanding }: AppServices,
 ): Promise<Input<never, never, never>> {
+  // The guard has set it; open routes are probes, which get no input.
+  const principal = c.get('principal') as Principal
   const valid = (part: 'param' | 'query') => c.req.valid(part as never) as never
   return {
     params: declared.params ? valid('param') : (undefined as never),
     query: declared.query ? valid('query') : (undefined as never),
-    body: declared.body ? ((await bodyOf(c, declared, bytesMax)) as never) : (undefined as never),
-    // The guard has set it; open routes are probes, which get no input.
-    principal: c.get('principal') as Principal,
+    body: declared.body ? ((await bodyOf(c, declared, bodyBytesMax)) as never) : (undefined as never),
+    principal,
     signal: c.req.raw.signal,
+    requireStanding: () => requireStanding(principal),
   }
 }
 
@@ -226,11 +238,11 @@ async function bodyOf(
   bytesMax: number,
 ): Promise<unknown> {
   if (!schema) return undefined
-  if (bodyOptional && c.req.raw.body === null) return checked(schema, {})
   const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') {
-    throw new Refusal('unsupported_media_type', 'the body must be Content-Type: application/json')
-  }
+  const wrongType = () =>
+    new Refusal('unsupported_media_type', 'the body must be Content-Type: application/json')
+  // A body that may be absent and has no type is perhaps there and empty.
+  if (type !== 'application/json' && !(bodyOptional && type === undefined)) throw wrongType()
   const tooLarge = () => new Refusal('too_large', `the body is larger than ${bytesMax} bytes`)
   if (Number(c.req.header('content-length') ?? 0) > bytesMax) throw tooLarge()
   const bytes = await c.req.arrayBuffer().catch((error: unknown) => {
@@ -239,6 +251,7 @@ async function bodyOf(
   })
   if (bytes.byteLength > bytesMax) throw tooLarge()
   if (bodyOptional && bytes.byteLength === 0) return checked(schema, {})
+  if (type === undefined) throw wrongType()
   return checked(schema, decodeJson(utf8(bytes)))
 }
 

@@ -61,9 +61,12 @@ export function plural(count: number, noun: string): string {
   return `${figure(count)} ${noun}${count === 1 ? '' : 's'}`
 }
 
+// Made once: a locale costs more to look up than all else here.
+const figures = new Intl.NumberFormat('en', { maximumFractionDigits: 20 })
+
 /** With its thousands apart: 1,000,000. */
 export function figure(value: number): string {
-  return value.toLocaleString('en', { maximumFractionDigits: 20 })
+  return figures.format(value)
 }
 
 /** An id for a name of a document: what an id or a fragment cannot hold is written as its code. */

@@ -1,12 +1,13 @@
 /** The front door: one fetch for app and socket, which answers whatever comes and never throws. */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Server } from 'bun'
 import { Refusal, statusOf, type RefusalCode } from '../protocol/refusals.ts'
 import type { Answered, Where } from '../observers.ts'
-import { requestIdOf } from './app.ts'
+import { requireApi, type Principal } from '../access/rights.ts'
 import { problem } from './problem.ts'
 
 interface FrontOptions<D> {
-  readonly app: { fetch(request: Request): Response | Promise<Response> }
+  readonly app: { fetch(request: Request, bindings: { requestId: string }): Response | Promise<Response> }
   readonly upgrade: (request: Request, server: Server<D>, requestId: string) => Promise<Response | undefined>
   readonly requireHost: (header: string | null) => void
   readonly monotonicMs: () => number
@@ -32,7 +33,7 @@ export function createFetch<D>(options: FrontOptions<D>) {
       })
     try {
       const { pathname } = new URL(request.url)
-      if (pathname !== '/ws') return await app.fetch(request)
+      if (pathname !== '/ws') return await app.fetch(request, { requestId })
       requireHost(request.headers.get('host'))
       const response = await upgrade(request, server, requestId)
       done(response?.status ?? 101)
@@ -53,12 +54,57 @@ function unexpected(request: Request): Refusal {
   return new Refusal('host_refused', 'the Host header is malformed')
 }
 
-/** The token where one is set, else loopback only. */
-export function mayReadMetrics(
+/** Longest that answers under way may take to leave when the server stops. */
+const LEAVE_MS = 2000
+
+/** Takes no more requests, lets the answers under way leave, then closes what is left. */
+export async function stopServing(server: { stop(closeAll?: boolean): Promise<void> }): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, LEAVE_MS)
+  await Promise.race([server.stop(), late.promise])
+  clearTimeout(timer)
+  await server.stop(true)
+}
+
+interface MetricsRights {
+  /** METRICS_TOKEN, where it is set. */
+  readonly token: string | undefined
+  readonly verify: (token: string) => Promise<Principal>
+}
+
+/**
+ * Metrics are for METRICS_TOKEN and for tokens with scope admin; without either only for a direct request of this
+ * machine, and only while METRICS_TOKEN is not set. @throws {Refusal}
+ */
+export async function requireMetrics(
   request: Request,
   address: string | undefined,
-  token: string | undefined,
-): boolean {
-  if (token !== undefined) return request.headers.get('authorization') === `Bearer ${token}`
-  return address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1'
+  { token, verify }: MetricsRights,
+): Promise<void> {
+  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+  if (bearer !== undefined) {
+    if (token !== undefined && equal(bearer, token)) return
+    return requireApi(await verify(bearer), 'admin')
+  }
+  // What a proxy on this machine passes on comes from somewhere else.
+  const direct = !forwarding.some((name) => request.headers.has(name))
+  if (token === undefined && direct && loopback.has(address ?? '')) return
+  throw new Refusal('forbidden', 'metrics need METRICS_TOKEN or a token with scope admin')
+}
+
+const forwarding = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via']
+const loopback: ReadonlySet<string> = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1'])
+
+/** In a time that says nothing about where they differ. */
+function equal(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(a), digest(b))
+}
+
+/** A client's own request id is kept when it is harmless in a header and in a log line. */
+const REQUEST_ID = /^[\w.-]{1,64}$/
+
+function requestIdOf(headers: Headers): string {
+  const own = headers.get('x-request-id')
+  return own !== null && REQUEST_ID.test(own) ? own : randomBytes(8).toString('hex')
 }

@@ -1,7 +1,7 @@
 /** Wakes claims that wait for a job: one waiter per job that became pending, in the order they came. */
 import type { JobSignal } from './jobs.ts'
 
-export function createJobSignal(): JobSignal & { wake(): void } {
+export function createJobSignal(): JobSignal & { wake(): void; wakeAll(): void } {
   const waiting = new Set<() => void>()
   let version = 0
   return {
@@ -24,6 +24,11 @@ export function createJobSignal(): JobSignal & { wake(): void } {
       version += 1
       const [first] = waiting
       first?.()
+    },
+    /** The server stops: nobody waits any more. */
+    wakeAll() {
+      version += 1
+      for (const done of waiting) done()
     },
   }
 }

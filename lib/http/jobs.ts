@@ -98,7 +98,7 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
       status: 200,
       answer: z.object({ job: jobSchema.nullable() }),
       act: {
-        async run(runWrite, { query, body, principal, signal }) {
+        async run(runWrite, { query, body, principal, signal, requireStanding }) {
           const deadline = monotonicMs() + query.wait * 1000
           for (;;) {
             const seen = pending.version()
@@ -109,6 +109,7 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
             await pending.wait(seen, left, signal)
             // Nobody is there any more to work on it; the next waiter takes the job.
             if (signal.aborted) return { ...claimed, value: { job: null } }
+            requireStanding()
           }
         },
       },

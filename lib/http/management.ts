@@ -1,10 +1,11 @@
 /** Routes for operators (scope `admin`): who is connected, what flows, a word to all, an end to one, tokens. */
 import * as z from 'zod'
+import { timestamp } from '../protocol/server-messages.ts'
 import type { Revocation } from '../access/revocations.ts'
 import { KNOWN_SCOPE } from '../access/rights.ts'
 import type { IssuedToken, TokenRequest } from '../access/tokens.ts'
 import { parsePublication, publishAll } from '../domain/publishing.ts'
-import { text, timestamp } from '../domain/values.ts'
+import { text } from '../domain/values.ts'
 import type { Positions } from '../protocol/cursor.ts'
 import { catalogue, channels, eventJson, isEventType, type Channel } from '../protocol/events.ts'
 import { clientTypeSchema } from '../protocol/messages.ts'
@@ -19,13 +20,14 @@ const whole = z.int().min(0)
 const channel = z.enum(channels)
 
 export interface ManagementServices {
+  readonly now: () => Date
   readonly clients: () => readonly ClientInfo[]
   readonly subscribers: (channel: Channel) => number
   readonly eventsLastMinute: (channel: Channel) => number
   /** Per channel the newest durable seq. */
   readonly heads: () => Positions
   /** @throws {Refusal} for what is reserved */
-  readonly broadcast: (message: Message, audience: Audience) => number
+  readonly broadcast: (message: Message, audience: Audience) => { sent: Message; recipients: number }
   readonly disconnect: (id: string, options: { reason?: string; reconnect?: boolean }) => boolean
   readonly issueToken: (request: TokenRequest) => Promise<IssuedToken>
   /** Applies a stored revocation here and now; how many connections it ended. */
@@ -63,7 +65,7 @@ const channelSchema = z
 const messageSchema = z.looseObject({ type: z.string().min(1).max(64) })
 
 const broadcastInput = z
-  .object({
+  .strictObject({
     message: messageSchema,
     channel: channel.optional().meta({ description: 'only to its subscribers' }),
     client_type: clientTypeSchema.optional(),
@@ -73,11 +75,11 @@ const broadcastInput = z
 const broadcastAnswer = z.object({
   message: messageSchema.meta({ description: 'as it was sent' }),
   channel: channel.nullable(),
-  recipients: whole,
+  recipients: whole.meta({ description: 'clients of this node; a slow one misses an ephemeral message' }),
 })
 
 const tokenInput = z
-  .object({
+  .strictObject({
     subject: text(256).min(1),
     scope: z.string().max(4096).regex(KNOWN_SCOPE, 'names a scope that there is not'),
     // Row-level grants are reserved: refused rather than silently without effect.
@@ -110,7 +112,7 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
     route({
       method: 'get',
       path: '/api/websocket/clients',
-      summary: 'Lists the connected clients',
+      summary: 'Lists the clients connected to this node',
       tag,
       right: 'admin',
       query: z.strictObject({
@@ -175,7 +177,7 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       right: 'admin',
       params: z.object({ client_id: text(64).min(1) }),
       body: z
-        .object({ reason: text(200).optional(), reconnect: z.boolean().default(false) })
+        .strictObject({ reason: text(200).optional(), reconnect: z.boolean().default(false) })
         .meta({ id: 'DisconnectRequest' }),
       bodyOptional: true,
       status: 200,
@@ -225,7 +227,8 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
             'jti' in body
               ? ({ kind: 'jti', value: body.jti } as const)
               : ({ kind: 'subject', value: body.subject } as const)
-          const { value: revocation, heads } = await runWrite((write) => storeRevocation(write, what))
+          const asked = services.now()
+          const { value: revocation, heads } = await runWrite((write) => storeRevocation(write, what, asked))
           const disconnected = services.revoke(revocation)
           const revoked_at = new Date(revocation.revokedAtMs).toISOString()
           return { value: { ...body, revoked_at, disconnected }, heads }
@@ -242,8 +245,8 @@ async function broadcast(
 ): Promise<Ran<z.output<typeof broadcastAnswer>>> {
   const { message, channel: to, client_type } = body
   if (!isEventType(message.type)) {
-    const recipients = send(message, { channel: to, clientType: client_type })
-    return { value: { message, channel: to ?? null, recipients } }
+    const { sent, recipients } = send(message, { channel: to, clientType: client_type })
+    return { value: { message: sent, channel: to ?? null, recipients } }
   }
   const publication = parsePublication(message, { command: false, subject: principal.subject })
   const { channel: own } = catalogue[message.type]

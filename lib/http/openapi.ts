@@ -79,13 +79,13 @@ function operation(declared: Route): ZodOpenApiOperationObject {
 }
 
 /** Every refusal that the route may give, by status. */
-function refusalAnswers({ method, right, params, query, body, refuses = [] }: Route) {
+function refusalAnswers({ method, right, body, refuses = [] }: Route) {
   const writes = method !== 'get'
   const codes = new Set<RefusalCode>([
     ...(right === 'open' ? [] : (['unauthenticated', 'invalid_token', 'forbidden'] as const)),
     'host_refused',
     ...(writes ? (['origin_refused'] as const) : []),
-    ...(params || query || body ? (['invalid_message'] as const) : []),
+    ...(right === 'open' ? [] : (['invalid_message'] as const)),
     ...(body ? (['too_large', 'unsupported_media_type'] as const) : []),
     ...refuses,
     'storage_unavailable',

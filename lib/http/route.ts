@@ -17,6 +17,8 @@ export interface Input<P, Q, B> {
   readonly principal: Principal
   /** Aborted when the client went away. */
   readonly signal: AbortSignal
+  /** For a route that waited: whether its token is still good. @throws {Refusal} */
+  readonly requireStanding: () => void
 }
 
 interface Declaration<P, Q, B, A> {

@@ -69,7 +69,7 @@ export const sessionRoutes: readonly Route[] = [
   route({
     method: 'delete',
     path: '/api/sessions/{id}',
-    summary: 'Deletes a session with its photos and jobs',
+    summary: 'Deletes a session with its photos, jobs and exports',
     tag,
     right: 'apiWrite',
     params: idParams,

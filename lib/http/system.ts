@@ -118,9 +118,9 @@ export function systemRoutes(services: SystemServices): readonly Route[] {
   ]
 }
 
-/** Reads without writes are degraded; without the database nothing works. */
 type Health = z.output<typeof healthSchema>
 
+/** Reads without writes are degraded; without the database nothing works. */
 async function health({ probeDatabase, writerWorks }: SystemServices): Promise<{
   status: number
   body: Health

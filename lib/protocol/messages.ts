@@ -1,7 +1,7 @@
 /** The messages beside the events: what a client may say, and what the server answers (PROTOCOL §2). */
 import * as z from 'zod'
 import { channels, isChannel, type Channel } from './events.ts'
-import { Refusal, refuseInput } from './refusals.ts'
+import { excerpt, Refusal, refuseInput } from './refusals.ts'
 
 const CLIENT_NAME_LENGTH_MAX = 100
 
@@ -84,10 +84,7 @@ export function parseBody<T extends ClientMessageType>(type: T, body: unknown): 
 export function parseChannels(names: readonly string[]): Channel[] {
   const unknown = names.find((name) => !isChannel(name))
   if (unknown !== undefined) {
-    throw new Refusal(
-      'unknown_channel',
-      `no channel "${unknown.slice(0, 64)}"; there are ${channels.join(', ')}`,
-    )
+    throw new Refusal('unknown_channel', `no channel "${excerpt(unknown)}"; there are ${channels.join(', ')}`)
   }
   return channels.filter((channel) => names.includes(channel))
 }
@@ -97,22 +94,6 @@ export type Recovery =
   | { readonly status: 'live' }
   | { readonly status: 'recovered' }
   | { readonly status: 'snapshot_required'; readonly reason: 'epoch' | 'trimmed' }
-
-/** Types a client type or broadcast message may not use: they are the protocol's own. */
-export const protocolTypes: ReadonlySet<string> = new Set([
-  ...Object.keys(clientMessages),
-  'connection_established',
-  'authenticated',
-  'registration_confirmed',
-  'subscription_confirmed',
-  'unsubscription_confirmed',
-  'pong',
-  'published',
-  'batch',
-  'error',
-  'token_expiring',
-  'disconnect',
-])
 
 /** The `error` message of a refusal. */
 export function errorMessage({ message, code, retryAfterMs }: Refusal, now: Date): object {

@@ -72,6 +72,11 @@ export class Refusal extends Error {
   }
 }
 
+/** The beginning of what a client sent, for a sentence; a pair of surrogates is not cut in half. */
+export function excerpt(text: string, max = 64): string {
+  return text.slice(0, max).replace(/[\uD800-\uDBFF]$/, '')
+}
+
 /** HTTP statuses that refusals have. */
 export type RefusalStatus = Extract<(typeof refusals)[RefusalCode], { status: number }>['status']
 
@@ -120,7 +125,7 @@ export function refuseInput(issues: readonly SchemaIssue[], prefix = ''): Refusa
   )
   const sentence = faults.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
   const code = flat.every((issue) => issue.code === UNKNOWN_TYPE) ? 'unknown_type' : 'invalid_message'
-  return new Refusal(code, sentence.slice(0, 1000), { faults: faults.slice(0, 100) })
+  return new Refusal(code, excerpt(sentence, 1000), { faults: faults.slice(0, 100) })
 }
 
 /** A union's own message says nothing; the branch that comes closest names what was expected. */

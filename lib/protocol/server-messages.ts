@@ -2,7 +2,13 @@
 import * as z from 'zod'
 import { framings, subprotocolOf } from './codec.ts'
 import { channels, eventTypes } from './events.ts'
-import { clientTypeSchema, messageId, type ClientMessageType, type Recovery } from './messages.ts'
+import {
+  clientMessages,
+  clientTypeSchema,
+  messageId,
+  type ClientMessageType,
+  type Recovery,
+} from './messages.ts'
 import { refusals, type RefusalCode } from './refusals.ts'
 
 /** The names that `Sec-WebSocket-Protocol` negotiates. */
@@ -97,3 +103,10 @@ export const replyTypes = {
   ping: 'pong',
   publish: 'published',
 } as const satisfies Record<ClientMessageType, ServerMessageType>
+
+/** Types that an ephemeral message may not have: they are the protocol's own, `batch` reserved for it. */
+export const protocolTypes: ReadonlySet<string> = new Set([
+  ...Object.keys(clientMessages),
+  ...Object.keys(serverMessages),
+  'batch',
+])

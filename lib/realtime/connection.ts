@@ -45,12 +45,8 @@ export interface ConnectionServices {
   readonly onMovedAside: (connection: Connection) => void
   readonly onDropped: () => void
   readonly onRefusal: (code: RefusalCode) => void
+  readonly onFault: (fault: unknown) => void
   readonly onBug: (error: unknown, where: { readonly client_id: string }) => void
-}
-
-interface WaitingPong {
-  readonly id: MessageId
-  readonly target: Positions
 }
 
 interface EndOptions {
@@ -77,7 +73,7 @@ export class Connection implements Follower, InboxOwner {
   private faults = 0
   private publishes = 0
   private readonly inbox = new Inbox(this)
-  private pongs: WaitingPong[] | undefined
+  private pongs: { readonly id: MessageId; readonly target: Positions }[] | undefined
 
   constructor(
     readonly id: string,
@@ -219,6 +215,7 @@ export class Connection implements Follower, InboxOwner {
   fail(error: unknown, id: MessageId): void {
     const refusal = error instanceof Refusal ? error : new Refusal('internal', 'something went wrong here')
     if (error !== refusal) this.services.onBug(error, { client_id: this.id })
+    if (refusal.cause !== undefined) this.services.onFault(refusal)
     this.services.onRefusal(refusal.code)
     this.reply({ id }, errorMessage(refusal, this.services.now()))
     if (refusal.code !== 'invalid_message') return

@@ -2,7 +2,7 @@
 import { parseCursor, type Cursor } from '../protocol/cursor.ts'
 import type { Channel } from '../protocol/events.ts'
 import * as messages from '../protocol/messages.ts'
-import { closeCodeOf, Refusal, type RefusalCode } from '../protocol/refusals.ts'
+import { closeCodeOf, excerpt, Refusal, type RefusalCode } from '../protocol/refusals.ts'
 import { requireApi, requireChannel, type Principal } from '../access/rights.ts'
 import type { Connection, Dispatch } from './connection.ts'
 
@@ -133,7 +133,7 @@ export function createDispatch(services: DispatchServices): Dispatch {
   ): Promise<void> {
     const { type, body } = incoming
     const handler = Object.hasOwn(services.handlers, type) ? services.handlers[type] : undefined
-    if (!handler) throw new Refusal('unknown_type', `there is no message type "${type.slice(0, 64)}"`)
+    if (!handler) throw new Refusal('unknown_type', `there is no message type "${excerpt(type)}"`)
     const { id, clientType } = connection
     const message = await handler(body, { id, clientType, subject: principal.subject })
     if (message === undefined) return

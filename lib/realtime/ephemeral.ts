@@ -1,7 +1,7 @@
 /** Ephemeral messages: an operator's or the program's own words, outside the journal, unlike anything of the protocol. */
 import { encodeMessage, framings, type Frame, type Framing } from '../protocol/codec.ts'
 import { isEventType } from '../protocol/events.ts'
-import { protocolTypes } from '../protocol/messages.ts'
+import { protocolTypes } from '../protocol/server-messages.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import { frameBytes } from './topic.ts'
 

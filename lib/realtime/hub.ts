@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import { subprotocolOf, type Framing } from '../protocol/codec.ts'
 import type { Positions } from '../protocol/cursor.ts'
-import { channels, type Channel } from '../protocol/events.ts'
+import type { Channel } from '../protocol/events.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import type { Principal } from '../access/rights.ts'
+import { Tally } from '../tally.ts'
 import { Connection, type ConnectionServices } from './connection.ts'
 import { encodeForAll, refuseReserved, type Ephemeral } from './ephemeral.ts'
 import { checkLiveness, REVOKED, type LivenessOptions } from './liveness.ts'
@@ -74,9 +75,9 @@ export function createHub(options: HubOptions) {
   const connections = new Map<string, Connection>()
   const awaiting = new Set<Connection>()
   const rates = createRates(options.monotonicMs)
-  const delivered = new Map<Channel, number>(channels.map((channel) => [channel, 0]))
-  const onDelivered = (channel: Channel, count: number) =>
-    void delivered.set(channel, (delivered.get(channel) ?? 0) + count)
+  const published = new Tally()
+  const delivered = new Tally()
+  const onDelivered = (channel: Channel, count: number) => delivered.add(channel, count)
   const onDropped = () => metrics.dropped.inc()
   const sweep = createSweep({
     connections,
@@ -115,6 +116,7 @@ export function createHub(options: HubOptions) {
       for (const event of events) {
         tail.push(event)
         rates.count(event.channel)
+        published.add(event.channel, 1)
         topics.publish(event)
       }
       readers.wakeAhead()
@@ -151,33 +153,25 @@ export function createHub(options: HubOptions) {
     },
 
     /**
-     * Sends an ephemeral message, stamped with the time, to the authenticated clients of now; how many.
-     * @throws {Refusal} `invalid_message` for what is reserved, `too_large`
+     * Sends an ephemeral message, stamped with the time, to the authenticated clients of now; a client that is slow
+     * misses it. What was sent, and to how many. @throws {Refusal} `invalid_message` for what is reserved, `too_large`
      */
-    broadcast(message: Ephemeral, { channel, clientType }: Audience = {}): number {
+    broadcast(message: Ephemeral, { channel, clientType }: Audience = {}) {
       refuseReserved(message)
       const stamped = { ...message, timestamp: options.now().toISOString() }
       const frames = encodeForAll(stamped)
       // No socket gets it twice.
       sweep.before(Math.max(...frames.values().map(frameBytes)))
       let recipients = 0
-      for (const {
-        principal,
-        clientType: type,
-        subscriptions,
-        framing,
-        socket,
-        isOpen,
-      } of connections.values()) {
+      for (const connection of connections.values()) {
         const meant =
-          (clientType === undefined || type === clientType) &&
-          (channel === undefined || subscriptions.has(channel))
-        const frame = frames.get(framing)
-        if (!meant || !principal || !isOpen || frame === undefined) continue
-        if (socket.send(frame) === 0) onDropped()
-        else recipients += 1
+          (clientType === undefined || connection.clientType === clientType) &&
+          (channel === undefined || connection.subscriptions.has(channel))
+        const frame = frames.get(connection.framing)
+        if (!meant || !connection.principal || !connection.isOpen || frame === undefined) continue
+        if (!connection.isSlow && connection.socket.send(frame) !== 0) recipients += 1
       }
-      return recipients
+      return { sent: stamped, recipients }
     },
 
     clients: (): ClientInfo[] => [...connections.values()].map((connection) => describe(connection, options)),
@@ -231,7 +225,8 @@ export function createHub(options: HubOptions) {
           unsentBytes: connection.unsentBytes(),
         })),
         readers: all.filter(({ subscriptions }) => subscriptions.values().some(({ live }) => !live)).length,
-        delivered,
+        published: published.counts,
+        delivered: delivered.counts,
       }
     },
   }

@@ -30,13 +30,14 @@ export function createRelay({ journal, heads, deliver, coalesceMs, onError, obse
   let window: Timer | undefined
 
   /** last + 1 passes, what is older was there before, a gap is read from the journal. */
-  function accept(event: StoredEvent): void {
+  function accept(event: StoredEvent, committedMs: number | undefined): void {
     const { channel, seq } = event
     const next = (last.get(channel) ?? 0) + 1
     if (seq < next) return
     if (seq > next || closing.has(channel)) return closeGap(channel, seq)
     last.set(channel, seq)
     waiting.push(new EncodedEvent(event))
+    oldestMs ??= committedMs
   }
 
   function closeGap(channel: Channel, seq: number): void {
@@ -91,8 +92,7 @@ export function createRelay({ journal, heads, deliver, coalesceMs, onError, obse
   return {
     /** Takes durable events, committed at `committedMs` of the monotonic clock. */
     offer(events: readonly StoredEvent[], committedMs?: number): void {
-      if (events.length > 0) oldestMs ??= committedMs
-      for (const event of events) accept(event)
+      for (const event of events) accept(event, committedMs)
       flushSoon()
     },
     /** A hint that the channels reach at least to these heads: reads what was missed. */

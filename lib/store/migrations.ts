@@ -82,7 +82,7 @@ async function createSpine(db: Kysely<unknown>, dialect: Database['dialect']): P
 /** Exports, revoked tokens, and an index for every filter and sort of photos and jobs that goes over many rows. */
 async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect']): Promise<void> {
   const { identity, integer, text } = typesOf(dialect)
-  // Lists sort nulls as the least; in SQLite that goes without saying.
+  // Where a column can be null, lists sort that as the least; in SQLite it goes without saying.
   const sorted = (column: string) => (dialect === 'postgres' ? `${column} nulls first` : column)
   const index = (table: string, columns: readonly string[]) => {
     const name = [table, 'by', ...columns.map((column) => column.split(' ')[0])].join('_')
@@ -94,6 +94,13 @@ async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect'])
       preset_name ${text} not null, destination ${text} not null, status ${text} not null,
       output_path ${text} not null, file_size ${integer}, error_message ${text} not null,
       started_at ${text} not null, completed_at ${text})`,
+    // Postgres cannot index a long path; its digest stands for it.
+    ...(dialect === 'postgres'
+      ? [
+          sql`alter table photos drop constraint photos_file_path_key`,
+          sql`create unique index photos_file_path on photos (md5(file_path))`,
+        ]
+      : []),
     sql`create index exports_photo on exports (photo_id, id)`,
     sql`create index exports_status on exports (status, id)`,
     sql`create table revocations (
@@ -103,8 +110,8 @@ async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect'])
     index('photos', [sorted('ai_score'), 'id']),
     index('photos', ['status', sorted('ai_score'), 'id']),
     ...['file_name', 'updated_at'].flatMap((column) => [
-      index('photos', [sorted(column), 'id', 'ai_score']),
-      index('photos', ['status', sorted(column), 'id', 'ai_score']),
+      index('photos', [column, 'id', 'ai_score']),
+      index('photos', ['status', column, 'id', 'ai_score']),
     ]),
     ...[[], ['status'], ['priority']].map((equal) =>
       index('jobs', [...equal, sorted('completed_at'), 'ordinal']),

@@ -3,12 +3,18 @@ import type { Revocation } from '../access/revocations.ts'
 import type { Database } from './schema.ts'
 import type { Write } from './write.ts'
 
+/** @param asked when it was asked for: the group that stores it may have begun a little earlier */
 export async function storeRevocation(
   { queries, now }: Write,
   { kind, value }: Pick<Revocation, 'kind' | 'value'>,
+  asked: Date,
 ): Promise<Revocation> {
-  await queries.insertInto('revocations').values({ kind, value, revoked_at: now }).execute()
-  return { kind, value, revokedAtMs: Date.parse(now) }
+  const revokedAtMs = Math.max(Date.parse(now), asked.getTime())
+  // Revoked again, it is a new row: the other nodes look for what is new.
+  await queries.deleteFrom('revocations').where('kind', '=', kind).where('value', '=', value).execute()
+  const revoked_at = new Date(revokedAtMs).toISOString()
+  await queries.insertInto('revocations').values({ kind, value, revoked_at }).execute()
+  return { kind, value, revokedAtMs }
 }
 
 /** Reads what was revoked since it was last asked, at first everything. */

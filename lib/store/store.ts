@@ -21,19 +21,28 @@ interface StoreOptions {
   /** Events that became durable, in commit order, committed at `committedMs` of the monotonic clock. */
   readonly onDurable: (events: readonly StoredEvent[], committedMs: number) => void
   readonly onFatal: (error: unknown) => void
-  readonly onBug: (error: unknown) => void
+  /** An idle connection to the database broke. */
+  readonly onTrouble: (error: unknown) => void
   readonly observe: { commit(seconds: number): void; sync(seconds: number): void }
 }
 
 export type Store = Awaited<ReturnType<typeof openStore>>
 
 /** @throws {FolderInUse} and what the database says; nothing stays open then. */
-export async function openStore({ config, now, derive, onDurable, onFatal, onBug, observe }: StoreOptions) {
+export async function openStore({
+  config,
+  now,
+  derive,
+  onDurable,
+  onFatal,
+  onTrouble,
+  observe,
+}: StoreOptions) {
   await using parts = new AsyncDisposableStack()
   const database: Database = parts.use(
     config.DATABASE_URL === undefined
       ? openSqlite(config.DATA_DIR, { durability: config.DURABILITY })
-      : openPostgres(config.DATABASE_URL, { onIdleError: onBug }),
+      : openPostgres(config.DATABASE_URL, { onIdleError: onTrouble }),
   )
   await migrate(database)
   const lineage = await openLineage(database, now())

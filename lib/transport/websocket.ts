@@ -92,6 +92,7 @@ export function createWebSocketTransport(options: WebSocketOptions) {
       const { headers } = request
       const url = new URL(request.url)
       options.origins().requireOrigin(headers.get('origin'))
+      if (request.method !== 'GET') throw new Refusal('method_not_allowed', 'this address takes GET')
       if (headers.get('upgrade')?.toLowerCase() !== 'websocket') {
         throw new Refusal('invalid_message', 'this address speaks WebSocket (RFC 6455); send an upgrade')
       }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { declaredRoutes } from '../../cli/openapi-text.ts'
 import { eventTypes } from '../../lib/protocol/events.ts'
-import { protocolTypes } from '../../lib/protocol/messages.ts'
+import { protocolTypes } from '../../lib/protocol/server-messages.ts'
 import { projectRoot } from '../support/process.ts'
 import { startTestServer } from '../support/server.ts'
 

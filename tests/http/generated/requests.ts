@@ -158,9 +158,9 @@ function statusesOf(
   { fault, texts, body, bytes }: Judged,
   contract: Contract,
 ): number[] {
-  const { parameters, scopes, responses } = operation
+  const { scopes, responses } = operation
   if (fault.kind === 'token' && scopes.length > 0) return [fault.token === 'weak' ? 403 : 401]
-  if (fault.kind === 'unknown query' && parameters.some((parameter) => parameter.in === 'query')) return [400]
+  if (fault.kind === 'unknown query' && scopes.length > 0) return [400]
   const refused = refusedWith[fault.kind]
   if (refused !== undefined && (bytes !== undefined || fault.kind === 'twice')) return [refused]
   if (texts.some(({ text, schema }) => contract.fault(schema, meant(text, schema)) !== undefined))

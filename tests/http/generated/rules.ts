@@ -1,6 +1,6 @@
 /** What the document cannot say: rules by which a request that fits its schemas is refused, or one that does not is taken. */
 import { isEventType } from '../../../lib/protocol/events.ts'
-import { protocolTypes } from '../../../lib/protocol/messages.ts'
+import { protocolTypes } from '../../../lib/protocol/server-messages.ts'
 import type { Contract, Operation, Schema } from './contract.ts'
 
 export interface Asked {
