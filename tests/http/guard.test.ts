@@ -226,20 +226,57 @@ test('health, ready and info say what they are', async () => {
   })
 })
 
-test('metrics are for loopback, or for the token where one is set', async () => {
+test('metrics are for METRICS_TOKEN and for admins, and without it for direct requests of this machine', async () => {
   await using open = await startTestServer()
   await using closed = await startTestServer({ METRICS_TOKEN: 'a-token-for-metrics' })
-  const read = (server: TestServer, token?: string) =>
-    fetch(`${server.url}/metrics`, {
-      headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
-    })
+  const bearer = (token: string) => ({ Authorization: `Bearer ${token}` })
+  const requests: [TestServer, Record<string, string>, number][] = [
+    [open, {}, 200],
+    [open, bearer(open.token), 200],
+    [open, bearer(await open.tokenFor('api:read')), 403],
+    [open, bearer('nonsense'), 401],
+    [open, { 'X-Forwarded-For': '203.0.113.7' }, 403],
+    [open, { Forwarded: 'for=203.0.113.7' }, 403],
+    [open, { Via: '1.1 proxy' }, 403],
+    [closed, {}, 403],
+    [closed, bearer('a-token-for-metrics'), 200],
+    [closed, { ...bearer('a-token-for-metrics'), 'X-Forwarded-For': '203.0.113.7' }, 200],
+    [closed, bearer(closed.token), 200],
+    [closed, bearer('a-token-for-metricz'), 401],
+  ]
 
-  const statuses = [await read(open), await read(closed), await read(closed, 'a-token-for-metrics')].map(
-    ({ status }) => status,
+  const statuses: number[] = []
+  for (const [server, headers] of requests) {
+    statuses.push((await fetch(`${server.url}/metrics`, { headers })).status)
+  }
+
+  expect(statuses).toEqual(requests.map(([, , status]) => status))
+  expect(await (await fetch(`${open.url}/metrics`)).text()).toContain('lightwire_dropped_total 0')
+})
+
+test('addresses that only read refuse other methods with 405, and say what they take', async () => {
+  await using server = await startTestServer()
+
+  const answers = await Promise.all(
+    ['/docs', '/openapi.yaml', '/metrics', '/ws'].map((path) => send(server, path, { method: 'DELETE' })),
   )
 
-  expect(statuses).toEqual([200, 403, 200])
-  expect(await (await read(open)).text()).toContain('lightwire_dropped_total 0')
+  expect(answers.map(({ status }) => status)).toEqual([405, 405, 405, 405])
+  expect(answers.slice(0, 3).map(({ headers }) => headers.get('allow'))).toEqual(['GET', 'GET', 'GET'])
+})
+
+test('a sentence that repeats what was sent does not cut a character in half', async () => {
+  await using server = await startTestServer()
+  const client = await server.connect()
+  const long = `${'a'.repeat(63)}😀`
+
+  const replies = [
+    await client.request({ type: long }),
+    await client.request({ type: 'subscribe', channels: [long] }),
+    await client.request({ type: 'publish', event: { type: long } }),
+  ]
+
+  for (const reply of replies) expect(String(reply['error']).isWellFormed()).toBe(true)
 })
 
 test('with AUTH off nobody needs a token', async () => {

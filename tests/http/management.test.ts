@@ -300,6 +300,34 @@ test('a revoked token ends its connections and opens nothing more, over a restar
   expect(await refusedOf(server)).toEqual(['ann-1', 'bob-1', 'bob-2'])
 })
 
+test.each(['revoked', 'expired'] as const)(
+  'a claim that waits gets no job once its token is %s',
+  async (how) => {
+    let clock = Date.now()
+    await using server = await startTestServer({}, { now: () => new Date(clock) })
+    const { body: issued } = await server.api<Issued>('POST', '/api/tokens', {
+      subject: 'worker',
+      scope: 'api:write',
+      expires_in: 60,
+    })
+    const { body: photo } = await server.api<{ id: number }>('POST', '/api/photos', { file_path: '/a' })
+    const waiting = server.apiAs(issued.token)<{ code: string }>('POST', '/api/jobs/claim?wait=30', {
+      worker: 'w',
+    })
+    // Its first look is over when a claim behind it was answered.
+    await server.api('POST', '/api/jobs/claim', { worker: 'other' })
+
+    if (how === 'revoked') await server.api('POST', '/api/tokens/revoke', { jti: issued.jti })
+    else clock += 66_000
+    const { body: job } = await server.api<{ id: string }>('POST', '/api/jobs', { photo_id: photo.id })
+
+    const { status, body } = await waiting
+    expect([status, body.code]).toEqual([401, how === 'revoked' ? 'invalid_token' : 'unauthenticated'])
+    const { body: still } = await server.api<{ status: string }>('GET', `/api/jobs/${job.id}`)
+    expect(still.status).toBe('pending')
+  },
+)
+
 test('a connection that was refused its token is gone from the list', async () => {
   await using server = await startTestServer()
   for (const framing of framings) {
