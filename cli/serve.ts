@@ -47,7 +47,8 @@ async function startScreen({ config, url, issueToken }: LightwireServer): Promis
     `  events    ${socket}`,
     `  data      ${data}`,
     `  clients   ${auth}`,
-    '  a token   bun run server.ts token --scope "events:read api:read" --subject NAME --expires 1h',
+    `  docs      ${url}/docs`,
+    '  a token   node cli/bun.mjs run server.ts token --scope "events:read api:read" --subject NAME --expires 1h',
   ]
   // A token belongs on a screen that somebody looks at, not into a log.
   if (process.stderr.isTTY) {

@@ -192,8 +192,8 @@ export const settings = {
   ),
   METRICS_TOKEN: setting(
     '',
-    'text',
-    'bearer of GET /metrics; without it loopback only',
+    'at least 16 characters',
+    'bearer of GET /metrics; without it direct requests of this machine need none',
     optional(z.string().min(16)),
     true,
   ),
