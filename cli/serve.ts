@@ -32,6 +32,12 @@ export async function serve(config: Config, start: typeof startServer): Promise<
   process.stderr.write(`${await startScreen(server)}\n`)
 }
 
+/** How to run Bun here: npm's scripts have it on their PATH, the shell that called npm has not. */
+function bunCommand(): string {
+  const found = Bun.which('bun')
+  return found === null || found.includes('node_modules') ? 'node cli/bun.mjs' : 'bun'
+}
+
 async function startScreen({ config, url, issueToken }: LightwireServer): Promise<string> {
   const socket = `${url.replace(/^http/, 'ws')}/ws`
   const data = config.DATABASE_URL === undefined ? resolve(config.DATA_DIR) : 'Postgres (DATABASE_URL)'
@@ -48,7 +54,7 @@ async function startScreen({ config, url, issueToken }: LightwireServer): Promis
     `  data      ${data}`,
     `  clients   ${auth}`,
     `  docs      ${url}/docs`,
-    '  a token   node cli/bun.mjs run server.ts token --scope "events:read api:read" --subject NAME --expires 1h',
+    `  a token   ${bunCommand()} run server.ts token --scope "events:read api:read" --subject NAME --expires 1h`,
   ]
   // A token belongs on a screen that somebody looks at, not into a log.
   if (process.stderr.isTTY) {

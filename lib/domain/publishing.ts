@@ -10,6 +10,7 @@ import {
   type StoredEvent,
 } from '../protocol/events.ts'
 import { excerpt, Refusal, refuseInput } from '../protocol/refusals.ts'
+import { inChunks } from '../store/chunks.ts'
 import type { Queries } from '../store/schema.ts'
 import type { Committed, Write } from '../store/write.ts'
 import { runCommand } from './commands.ts'
@@ -77,20 +78,22 @@ export async function publishDurably(
   runWrite: <T>(run: (write: Write) => Promise<T>) => Promise<Committed<T>>,
   publication: Publication,
 ): Promise<StoredEvent> {
-  const { events, group } = await runWrite((write) => publish(write, publication))
+  const { events, group } = await runWrite((write) => publishAll(write, [publication]))
   return eventOf(publication, events, group)
 }
 
 /** Publishes within one write: all or none. Without commands the write's events are these, in their order. */
 export async function publishAll(write: Write, publications: readonly Publication[]): Promise<void> {
-  for (const publication of publications) await publish(write, publication)
+  for (const type of new Set(publications.map(({ draft }) => draft.type))) {
+    await refuseWhileDerived(write.queries, type)
+  }
+  const held = await readHeld(write.queries, publications)
+  for (const publication of publications) await publish(write, publication, heldRow(publication.draft, held))
 }
 
 /** Emits the event, or runs its command. @throws {Refusal} `conflict` about rows that only their routes may change */
-async function publish(write: Write, publication: Publication): Promise<void> {
+async function publish(write: Write, publication: Publication, row: string | undefined): Promise<void> {
   const { draft, command } = publication
-  await refuseWhileDerived(write.queries, draft.type)
-  const row = await heldRow(write.queries, draft)
   if (!row) return write.emit(draft)
   if (!command)
     throw new Refusal('conflict', `${row} is held here; use its route, or publish with command: true`)
@@ -125,19 +128,67 @@ async function refuseWhileDerived(queries: Queries, type: EventType): Promise<vo
     throw new Refusal('conflict', `${type} follows the ${table} held here; it is not accepted from outside`)
 }
 
-/** The row that the event is about, if it is held here. Reports of the system channel are about nobody's row. */
-async function heldRow(queries: Queries, { type, data }: Draft): Promise<string | undefined> {
-  if (catalogue[type].channel === 'system') return undefined
-  const named = data as { job_id?: string; photo_id?: number | null; session_id?: number | null }
-  const { job_id, photo_id, session_id } = named
-  if (job_id !== undefined) {
-    const row = await queries.selectFrom('jobs').select('id').where('id', '=', job_id).executeTakeFirst()
-    if (row) return `job ${job_id}`
+/** The ids that an event names; reports of the system channel are about nobody's row. */
+function idsOf({ type, data }: Draft): { job?: string | undefined; photo?: number; session?: number } {
+  if (catalogue[type].channel === 'system') return {}
+  const { job_id, photo_id, session_id } = data as {
+    job_id?: string
+    photo_id?: number | null
+    session_id?: number | null
   }
-  for (const [table, id] of [['photos', photo_id] as const, ['sessions', session_id] as const]) {
-    if (id === undefined || id === null) continue
-    const row = await queries.selectFrom(table).select('id').where('id', '=', id).executeTakeFirst()
-    if (row) return `${table.slice(0, -1)} ${id}`
+  return {
+    job: job_id,
+    ...(photo_id ? { photo: photo_id } : {}),
+    ...(session_id ? { session: session_id } : {}),
   }
-  return undefined
+}
+
+/** Rows held here, of those that were asked for. */
+interface Held {
+  readonly jobs: ReadonlySet<unknown>
+  readonly photos: ReadonlySet<unknown>
+  readonly sessions: ReadonlySet<unknown>
+}
+
+/** Looks all of them up at once: a thousand events would be three thousand queries. */
+async function readHeld(queries: Queries, publications: readonly Publication[]): Promise<Held> {
+  const named = publications.map(({ draft }) => idsOf(draft))
+  const read = async (
+    table: 'jobs' | 'photos' | 'sessions',
+    ids: readonly (string | number | undefined)[],
+  ) => {
+    const held = new Set<unknown>()
+    const distinct = [...new Set(ids)].filter((id) => id !== undefined)
+    for (const chunk of inChunks(distinct)) {
+      const rows = await queries
+        .selectFrom(table)
+        .select('id')
+        .where('id', 'in', chunk as never)
+        .execute()
+      for (const { id } of rows) held.add(id)
+    }
+    return held
+  }
+  return {
+    jobs: await read(
+      'jobs',
+      named.map(({ job }) => job),
+    ),
+    photos: await read(
+      'photos',
+      named.map(({ photo }) => photo),
+    ),
+    sessions: await read(
+      'sessions',
+      named.map(({ session }) => session),
+    ),
+  }
+}
+
+/** The row that the event is about, if it is held here. */
+function heldRow(draft: Draft, { jobs, photos, sessions }: Held): string | undefined {
+  const { job, photo, session } = idsOf(draft)
+  if (jobs.has(job)) return `job ${job}`
+  if (photos.has(photo)) return `photo ${photo}`
+  return sessions.has(session) ? `session ${session}` : undefined
 }
