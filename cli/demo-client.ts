@@ -2,7 +2,7 @@
 import { decodeFrame, encodeMessage, type Framing } from '../lib/protocol/codec.ts'
 import { parseCursor, type Positions } from '../lib/protocol/cursor.ts'
 import { channels } from '../lib/protocol/events.ts'
-import { DemoFailure } from './demo-api.ts'
+import { CliFailure } from './rest-client.ts'
 
 /** Far above any frame of the server's own. */
 const FRAME_BYTES_MAX = 16_777_216
@@ -26,7 +26,7 @@ export interface LiveSocket extends Disposable {
   /** The subprotocol that the server chose. */
   readonly protocol: string
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
-  /** Sends with an id and waits for the reply, which may be an `error`. @throws {DemoFailure} */
+  /** Sends with an id and waits for the reply, which may be an `error`. @throws {CliFailure} */
   request(message: Message): Promise<Message>
 }
 
@@ -49,7 +49,7 @@ export interface DemoClient extends Disposable {
   ping(): Promise<Positions>
 }
 
-/** Resolves when the socket is open. @throws {DemoFailure} when it is closed before */
+/** Resolves when the socket is open. @throws {CliFailure} when it is closed before */
 export async function openLiveSocket(options: SocketOptions): Promise<LiveSocket> {
   const { url, token, framing, name, onMessage, replyMsMax = REPLY_MS_MAX } = options
   const waiting = new Map<unknown, PromiseWithResolvers<Message>>()
@@ -57,10 +57,10 @@ export async function openLiveSocket(options: SocketOptions): Promise<LiveSocket
   const opened = Promise.withResolvers<void>()
   const closed = Promise.withResolvers<{ code: number; reason: string }>()
   let nextId = 1
-  let failure: DemoFailure | undefined
+  let failure: CliFailure | undefined
 
   function fail(sentence: string): void {
-    failure ??= new DemoFailure(sentence)
+    failure ??= new CliFailure(sentence)
     opened.reject(failure)
     for (const { reject } of waiting.values()) reject(failure)
   }
@@ -95,7 +95,7 @@ export async function openLiveSocket(options: SocketOptions): Promise<LiveSocket
       const reply = Promise.withResolvers<Message>()
       waiting.set(id, reply)
       const late = setTimeout(() => {
-        reply.reject(new DemoFailure(`the ${name} client got no reply to ${String(message['type'])}`))
+        reply.reject(new CliFailure(`the ${name} client got no reply to ${String(message['type'])}`))
       }, replyMsMax)
       socket.send(encodeMessage(framing, { ...message, id }))
       try {
@@ -109,7 +109,7 @@ export async function openLiveSocket(options: SocketOptions): Promise<LiveSocket
   }
 }
 
-/** Resolves when it is registered and subscribed to all channels since the cursor. @throws {DemoFailure} */
+/** Resolves when it is registered and subscribed to all channels since the cursor. @throws {CliFailure} */
 export async function attachClient(options: DemoClientOptions): Promise<DemoClient> {
   const { url, token, clientType, framing, since } = options
   const record: Message[] = []
@@ -121,7 +121,7 @@ export async function attachClient(options: DemoClientOptions): Promise<DemoClie
   async function request(message: Message): Promise<Message> {
     const answer = await socket.request(message)
     if (answer['type'] !== 'error') return answer
-    throw new DemoFailure(
+    throw new CliFailure(
       `the ${clientType} client was refused ${String(message['type'])}: ${String(answer['error'])}`,
     )
   }
@@ -129,7 +129,7 @@ export async function attachClient(options: DemoClientOptions): Promise<DemoClie
   await request({ type: 'register', client_type: clientType, client_name: `demo ${clientType}` })
   const { recovery } = await request({ type: 'subscribe', channels, since })
   const missed = channels.find((channel) => statusOf(recovery, channel) !== 'recovered')
-  if (missed) throw new DemoFailure(`the ${clientType} client cannot follow ${missed} since ${since}`)
+  if (missed) throw new CliFailure(`the ${clientType} client cannot follow ${missed} since ${since}`)
   return {
     clientType,
     framing,

@@ -1,5 +1,5 @@
 /** The demo's last act over the public REST API: the approval queue is worked off, the best photos are exported. */
-import type { DemoApi } from './demo-api.ts'
+import type { DemoApi } from './rest-client.ts'
 
 /** Photos with fewer stars are rejected. */
 const STARS_MIN = 2

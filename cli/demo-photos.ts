@@ -2,7 +2,7 @@
 import type { Dirent } from 'node:fs'
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
-import { DemoFailure } from './demo-api.ts'
+import { CliFailure } from './rest-client.ts'
 import { encodeJpeg } from './demo-jpeg.ts'
 
 /** Photos that a demo takes from a folder; the rest is left out, and said. */
@@ -32,7 +32,7 @@ export interface PhotoFolder {
   readonly truncated: boolean
 }
 
-/** The image files under a folder, each folder's by name; links are not followed. @throws {DemoFailure} */
+/** The image files under a folder, each folder's by name; links are not followed. @throws {CliFailure} */
 export async function findPhotos(folder: string): Promise<PhotoFolder> {
   const files: PhotoFile[] = []
   const waiting = [folder]
@@ -49,7 +49,7 @@ export async function findPhotos(folder: string): Promise<PhotoFolder> {
       files.push({ file_path: path, file_name: entry.name, file_size: (await stat(path)).size })
     }
   }
-  if (files.length === 0) throw new DemoFailure(`there is no image file under ${folder}`)
+  if (files.length === 0) throw new CliFailure(`there is no image file under ${folder}`)
   return { files, truncated: false }
 }
 
@@ -85,6 +85,6 @@ async function readFolder(path: string, root: string): Promise<Dirent[]> {
   } catch (error) {
     // One closed folder inside is passed over; the one that was named must be there.
     if (path !== root) return []
-    throw new DemoFailure(`--photos=${root}: ${(error as { code?: string }).code ?? 'cannot be read'}`)
+    throw new CliFailure(`--photos=${root}: ${(error as { code?: string }).code ?? 'cannot be read'}`)
   }
 }

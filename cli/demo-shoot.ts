@@ -1,5 +1,5 @@
 /** Plays a shoot over the public REST API: import, analysis, selection, workers that develop every photo, approval. */
-import { DemoFailure, type DemoApi } from './demo-api.ts'
+import { CliFailure, type DemoApi } from './rest-client.ts'
 import { cullSession, type Culling } from './demo-culling.ts'
 import type { PhotoFile } from './demo-photos.ts'
 
@@ -62,7 +62,7 @@ export const notStarted: Progress = {
 
 /**
  * Deletes earlier demos of this folder, or of one inside or around it: a path is in the server once only.
- * @throws {DemoFailure} when jobs of others wait, which the demo's workers would take
+ * @throws {CliFailure} when jobs of others wait, which the demo's workers would take
  */
 export async function prepareServer(api: DemoApi, folder: string): Promise<void> {
   interface Session {
@@ -78,13 +78,11 @@ export async function prepareServer(api: DemoApi, folder: string): Promise<void>
   }
   const { body: jobs } = await api<{ total: number }>('GET', '/api/jobs?status=pending&limit=1')
   if (jobs.total > 0) {
-    throw new DemoFailure(
-      `${jobs.total} jobs of others are pending there; the demo's workers would take them`,
-    )
+    throw new CliFailure(`${jobs.total} jobs of others are pending there; the demo's workers would take them`)
   }
 }
 
-/** Plays the whole shoot; the cursor covers its last change. @throws {DemoFailure} at the first refusal */
+/** Plays the whole shoot; the cursor covers its last change. @throws {CliFailure} at the first refusal */
 export async function playShoot({ api: plain, folder, files, workers, progress }: Shoot): Promise<string> {
   const api: DemoApi = (method, path, body) => {
     progress.requests += 1
@@ -104,7 +102,7 @@ export async function playShoot({ api: plain, folder, files, workers, progress }
   const indexOf = new Map(photos.map(({ id }, index) => [id, index]))
   const queue = [...photos.entries()]
   const [first] = queue.splice(0, 1)
-  if (!first) throw new DemoFailure('the server imported no photo')
+  if (!first) throw new CliFailure('the server imported no photo')
   // Before any worker runs: a job that is over has no priority to change.
   const urgent = await prepareJob(api, ...first, progress)
   await api('PATCH', `/api/jobs/${urgent}`, { priority: 1, reason: 'the client is waiting' })
@@ -180,7 +178,7 @@ async function developNext(
   if (index === undefined) {
     const back = { error_message: 'claimed by a demo, which does not know it', retry: true, attempt }
     await api('POST', `/api/jobs/${job.id}/fail`, back)
-    throw new DemoFailure("a job that is not the demo's became pending there; it was given back")
+    throw new CliFailure("a job that is not the demo's became pending there; it was given back")
   }
   for (const { stage, progress: percent } of steps) {
     await api('POST', `/api/jobs/${job.id}/progress`, {

@@ -1,7 +1,7 @@
 /** Which server a demo plays on: the named one, the one that runs here, or one of its own. */
 import { FULL_SCOPE } from '../lib/access/rights.ts'
 import type { Config } from '../lib/config.ts'
-import { DemoFailure, isLightwire } from './demo-api.ts'
+import { CliFailure, isLightwire } from './rest-client.ts'
 import { issueToken } from './token.ts'
 
 const TOKEN_MS = 3_600_000
@@ -29,7 +29,7 @@ export async function chooseTarget(
 ): Promise<Target> {
   if (url !== undefined) {
     if (await isLightwire(url)) return { url, token, whose: 'the server named by --url' }
-    throw new DemoFailure(`--url=${url}: no Lightwire answers there`)
+    throw new CliFailure(`--url=${url}: no Lightwire answers there`)
   }
   const { HOST, PORT } = config
   const host =

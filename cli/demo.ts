@@ -6,7 +6,7 @@ import type { Config } from '../lib/config.ts'
 import type { Framing } from '../lib/protocol/codec.ts'
 import { parseCursor, type Positions } from '../lib/protocol/cursor.ts'
 import { channels } from '../lib/protocol/events.ts'
-import { createDemoApi, DemoFailure } from './demo-api.ts'
+import { createDemoApi, CliFailure } from './rest-client.ts'
 import { attachClient, type DemoClient } from './demo-client.ts'
 import { findPhotos, PHOTOS_MAX, writePhotos, type PhotoFolder } from './demo-photos.ts'
 import { compareRecords, countByChannel } from './demo-records.ts'
@@ -38,7 +38,7 @@ interface Played {
   readonly seconds: number
 }
 
-/** Exit code 1 when a client's record differs from the journal. @throws {DemoFailure} */
+/** Exit code 1 when a client's record differs from the journal. @throws {CliFailure} */
 export async function runDemo(config: Config, words: readonly string[], start: StartServer): Promise<void> {
   const options = optionsOf(words)
   await using parts = new AsyncDisposableStack()
@@ -70,13 +70,13 @@ function optionsOf(words: readonly string[]) {
       workers = String(WORKERS_DEFAULT),
     } = readOptions(own, ['photos', 'url', 'token', 'workers'])
     if (!/^[1-9]\d?$/.test(workers) || Number(workers) > WORKERS_MAX) {
-      throw new DemoFailure(`--workers=${workers}: expected a whole number from 1 to ${WORKERS_MAX}`)
+      throw new CliFailure(`--workers=${workers}: expected a whole number from 1 to ${WORKERS_MAX}`)
     }
-    if (token !== undefined && url === undefined) throw new DemoFailure('--token belongs to --url')
+    if (token !== undefined && url === undefined) throw new CliFailure('--token belongs to --url')
     const server = url === undefined ? undefined : readServerUrl('url', url)
     return { photos, url: server, token, workers: Number(workers) }
   } catch (error) {
-    if (error instanceof TypeError) throw new DemoFailure(error.message)
+    if (error instanceof TypeError) throw new CliFailure(error.message)
     throw error
   }
 }
@@ -125,7 +125,7 @@ async function catchUp(client: DemoClient, end: Positions): Promise<Positions> {
     if (channels.every((channel) => (positions[channel] ?? -1) >= (end[channel] ?? 0))) return positions
     await Bun.sleep(CATCH_UP_PAUSE_MS)
   }
-  throw new DemoFailure(`the ${client.clientType} client did not reach the last change of the shoot`)
+  throw new CliFailure(`the ${client.clientType} client did not reach the last change of the shoot`)
 }
 
 function progressLine(

@@ -2,7 +2,7 @@
 import type * as z from 'zod'
 import { parseCursor, type Positions } from '../lib/protocol/cursor.ts'
 import { Refusal } from '../lib/protocol/refusals.ts'
-import { ask, reasonOf, type Place, type RawAnswer } from './demo-api.ts'
+import { ask, reasonOf, type Place, type RawAnswer } from './rest-client.ts'
 import { Fault } from './doctor-report.ts'
 
 export interface Answer<T> {

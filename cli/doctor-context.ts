@@ -1,7 +1,7 @@
 /** What every part of the doctor is handed: the server under test, its report, and what the token may do there. */
 import type { Rights } from '../lib/access/rights.ts'
 import { channels, type Channel } from '../lib/protocol/events.ts'
-import type { Place } from './demo-api.ts'
+import type { Place } from './rest-client.ts'
 import type { DoctorApi } from './doctor-api.ts'
 import { need, type Report } from './doctor-report.ts'
 

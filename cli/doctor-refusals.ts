@@ -1,7 +1,7 @@
 /** What the doctor asks in order to be refused: each no must be the right one, and say what is wrong. */
 import * as z from 'zod'
 import type { Photo } from '../lib/domain/photos.ts'
-import { ask } from './demo-api.ts'
+import { ask } from './rest-client.ts'
 import { openLiveSocket } from './demo-client.ts'
 import { parseAs, placeOf, requireStatus } from './doctor-api.ts'
 import type { Changes } from './doctor-changes.ts'

@@ -1,5 +1,5 @@
 /** The doctor's report: every point in its place, ok, FAILED or skipped, printed as soon as all before it are known. */
-import { DemoFailure } from './demo-api.ts'
+import { CliFailure } from './rest-client.ts'
 
 /** In the order of the report; work may be done in another. */
 export const points = [
@@ -167,7 +167,7 @@ export async function within<T>(
 function outcomeOf(error: unknown): { verdict: Verdict; sentence: string } {
   if (error instanceof NotTried) return { verdict: 'skipped', sentence: error.message }
   if (error instanceof Fault) return { verdict: 'FAILED', sentence: error.message }
-  if (!(error instanceof DemoFailure)) throw error
+  if (!(error instanceof CliFailure)) throw error
   const place = 'whether the server runs there, what is between, and its log'
   return { verdict: 'FAILED', sentence: `expected an answer, saw: ${error.message}; look at ${place}` }
 }

@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { parseScope, type Rights } from '../lib/access/rights.ts'
 import { channels } from '../lib/protocol/events.ts'
-import { ask } from './demo-api.ts'
+import { ask } from './rest-client.ts'
 import { openLiveSocket } from './demo-client.ts'
 import { parseAs, placeOf, requireStatus } from './doctor-api.ts'
 import type { Patient } from './doctor-context.ts'

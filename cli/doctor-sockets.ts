@@ -1,4 +1,5 @@
 /** The doctor's clients: one per framing, one that joins exactly, one that leaves in the middle and comes back. */
+import { CliFailure } from './rest-client.ts'
 import * as z from 'zod'
 import { framings } from '../lib/protocol/codec.ts'
 import type { Positions } from '../lib/protocol/cursor.ts'
@@ -79,7 +80,7 @@ export async function openLeaver(context: Context, parts: DisposableStack): Prom
     )
   } catch (error) {
     // The same went wrong for the clients before, whose points say so.
-    if (error instanceof Error && ['Fault', 'DemoFailure'].includes(error.name)) return undefined
+    if (error instanceof Fault || error instanceof CliFailure) return undefined
     throw error
   }
 }

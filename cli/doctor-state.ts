@@ -1,4 +1,5 @@
 /** Rebuilds the state of the doctor's shoot from events alone, and compares it with what REST says. */
+import { CliFailure } from './rest-client.ts'
 import * as z from 'zod'
 import { exportSchema } from '../lib/domain/exports.ts'
 import { jobSchema } from '../lib/domain/job-schemas.ts'
@@ -6,7 +7,7 @@ import { photoSchema } from '../lib/domain/photos.ts'
 import { sessionSchema } from '../lib/domain/sessions.ts'
 import type { Positions } from '../lib/protocol/cursor.ts'
 import { channels, type Channel } from '../lib/protocol/events.ts'
-import { ask } from './demo-api.ts'
+import { ask } from './rest-client.ts'
 import type { Message } from './demo-client.ts'
 import { requireStatus, type Answer } from './doctor-api.ts'
 import { isAbout, type Changes } from './doctor-changes.ts'
@@ -64,7 +65,7 @@ export async function readState({ api, rights }: Context, changes: Changes): Pro
     keep('approval queue', waiting, rows, (events) => newest(events, 'approval_queue_updated'))
     return { sessionId, readings }
   } catch (error) {
-    if (error instanceof Fault || (error instanceof Error && error.name === 'DemoFailure')) return undefined
+    if (error instanceof Fault || error instanceof CliFailure) return undefined
     throw error
   }
 }

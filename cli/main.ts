@@ -4,7 +4,7 @@ import { ConfigError, describeConfig, loadConfig } from '../lib/config.ts'
 import { isStorageFault } from '../lib/store/faults.ts'
 import { FolderInUse } from '../lib/store/sqlite.ts'
 import type { startServer } from '../server.ts'
-import { DemoFailure } from './demo-api.ts'
+import { CliFailure } from './rest-client.ts'
 import { runDemo } from './demo.ts'
 import { runDoctor } from './doctor.ts'
 import { readOptions, UsageError } from './options.ts'
@@ -38,7 +38,7 @@ export async function runCommand(words: readonly string[], start: typeof startSe
         throw new UsageError(USAGE)
     }
   } catch (error) {
-    const expected = [ConfigError, WeakSetup, FolderInUse, UsageError, DemoFailure].some(
+    const expected = [ConfigError, WeakSetup, FolderInUse, UsageError, CliFailure].some(
       (kind) => error instanceof kind,
     )
     const code = (error as { code?: string } | null)?.code

@@ -15,7 +15,7 @@ export const eventRoutes: readonly Route[] = [
   route({
     method: 'post',
     path: '/api/events',
-    summary: 'Publishes an event, or up to 1,000: all or none',
+    summary: 'Publishes an event, or up to 1,000: all or none; the scope may be that of a channel',
     tag: 'events',
     right: 'publish',
     body: z.union([publishable, z.array(publishable).min(1).max(EVENTS_PER_PUBLISH_MAX)]),

@@ -23,6 +23,10 @@ const cursorHeader = z.string().meta({
   description: 'Position of this answer in the journal; a subscription since it misses and repeats nothing',
 })
 
+const requestIdHeader = z.string().meta({
+  description: "The request's own where that is harmless, else a new one; the log names it",
+})
+
 export function openApiDocument(routes: readonly Route[], version: string) {
   const paths: ZodOpenApiPathsObject = {}
   for (const declared of routes) {
@@ -48,7 +52,8 @@ function operation(declared: Route): ZodOpenApiOperationObject {
   const { params, query, body, bodyOptional = false, right } = declared
   const probe = 'probe' in declared.act
   const json = { 'application/json': { schema: declared.answer } }
-  const headers = probe ? {} : { headers: z.object({ [CURSOR_HEADER]: cursorHeader }) }
+  const cursor = probe ? {} : { [CURSOR_HEADER]: cursorHeader }
+  const headers = { headers: z.object({ ...cursor, 'X-Request-Id': requestIdHeader }) }
   return {
     operationId: `${declared.method}${declared.path.replaceAll(/[/{}_]+(\w?)/g, (_, letter: string) => letter.toUpperCase())}`,
     summary: declared.summary,

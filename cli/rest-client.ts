@@ -1,13 +1,13 @@
-/** The demo's REST client: JSON over the public API, patient with rate limits, plain about refusals. */
+/** The commands' REST client: JSON over the public API, patient with rate limits, plain about refusals. */
 
 /** Waits that a rate-limited request accepts before it gives up. */
 const WAITS_MAX = 20
 const WAIT_SECONDS_MAX = 60
 const ANSWER_MS_MAX = 30_000
 
-/** What keeps a demo from running; the message is one line. */
-export class DemoFailure extends Error {
-  override readonly name = 'DemoFailure'
+/** What keeps a command from going on; the message is one line. */
+export class CliFailure extends Error {
+  override readonly name = 'CliFailure'
 }
 
 export interface DemoAnswer<T> {
@@ -17,7 +17,7 @@ export interface DemoAnswer<T> {
 }
 
 export interface DemoApi {
-  /** @throws {DemoFailure} unless the answer is 2xx */
+  /** @throws {CliFailure} unless the answer is 2xx */
   <T>(method: string, path: string, body?: unknown): Promise<DemoAnswer<T>>
 }
 
@@ -39,13 +39,13 @@ export function createDemoApi(url: string, token: string | undefined): DemoApi {
   return async <T>(method: string, path: string, body?: unknown): Promise<DemoAnswer<T>> => {
     const { status, text, cursor } = await ask({ url, token }, method, path, body)
     if (status < 200 || status > 299) {
-      throw new DemoFailure(`${method} ${path}: ${status} ${reasonOf(text)}`)
+      throw new CliFailure(`${method} ${path}: ${status} ${reasonOf(text)}`)
     }
     return { body: JSON.parse(text) as T, cursor }
   }
 }
 
-/** One request, whatever its answer; a redirect is not followed. @throws {DemoFailure} when nothing answers */
+/** One request, whatever its answer; a redirect is not followed. @throws {CliFailure} when nothing answers */
 export async function ask(
   { url, token }: Place,
   method: string,
@@ -74,7 +74,7 @@ export async function ask(
       await Bun.sleep(1000 * Math.min(Number(headers.get('retry-after') ?? 1), WAIT_SECONDS_MAX))
     }
   } catch (error) {
-    throw new DemoFailure(
+    throw new CliFailure(
       `${method} ${path}: ${url} does not answer (${error instanceof Error ? error.message : ''})`,
     )
   }
