@@ -80,8 +80,9 @@ const configPath = join(scratch.path, 'schemathesis.toml')
 await Bun.write(configPath, config)
 await Bun.write(join(scratch.path, 'hooks.py'), hooks)
 const token = await tokenOf(folder.path)
+// One worker: CPython 3.11 counts the depth of its parser wrongly between threads (python/cpython#106905).
 // No --checks: all of them are the default, and naming them here would undo what the configuration leaves out.
-const words = `run --url ${server.url} --max-examples ${CASES_PER_OPERATION} --seed ${values.seed} --workers 2`
+const words = `run --url ${server.url} --max-examples ${CASES_PER_OPERATION} --seed ${values.seed} --workers 1`
 const holds = await runs(
   [program, '--config-file', configPath, ...words.split(' ')].concat(
     ['--continue-on-failure', '--no-color', '--header', `Authorization: Bearer ${token}`],
