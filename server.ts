@@ -12,8 +12,9 @@ import { emitDerived } from './lib/domain/derived.ts'
 import { expireLeases } from './lib/domain/leases.ts'
 import { createApp } from './lib/http/app.ts'
 import { contractDocuments } from './lib/http/documents.ts'
-import { createFetch, requireMetrics, stopServing } from './lib/http/front.ts'
+import { createFetch, stopServing } from './lib/http/front.ts'
 import { createJobSignal } from './lib/http/job-signal.ts'
+import { requireMetrics } from './lib/http/metrics-guard.ts'
 import { allRoutes } from './lib/http/routes.ts'
 import { createLogger, type Logger } from './lib/logger.ts'
 import { watchLoopDelay } from './lib/loop-delay.ts'
@@ -92,9 +93,8 @@ export async function startServer(
   const revocations = createRevocations()
   // Who needs no token has none that could be revoked.
   const isRevoked = (principal: Principal) => principal !== everyone && revocations.covers(principal)
-  const { JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = config
-  const key = loadKey(config.DATA_DIR, config.JWT_SECRET)
-  const tokens = createTokens({ key, issuer, audience, now, isRevoked })
+  const { DATA_DIR: folder, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = config
+  const tokens = createTokens({ key: loadKey(folder, config.JWT_SECRET), issuer, audience, now, isRevoked })
   const shared = {
     ...observers,
     now,
@@ -265,7 +265,7 @@ export async function startServer(
   every(SECOND_MS, () => hub.checkLiveness())
   for (const { everyMs, run } of store.chores) chore(everyMs, run)
   chore(SECOND_MS, () => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS)))
-  chore(5 * SECOND_MS, createResourceWatch(sampleResources(config.DATA_DIR), writer.write))
+  chore(5 * SECOND_MS, createResourceWatch(sampleResources(folder), writer.write))
   if (database.dialect === 'postgres') {
     every(SECOND_MS, async () => relay.hint(await journal.refresh()))
     every(SECOND_MS, async () => (await newRevocations()).forEach(revoke))

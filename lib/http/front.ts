@@ -1,9 +1,8 @@
 /** The front door: one fetch for app and socket, which answers whatever comes and never throws. */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Server } from 'bun'
 import { Refusal, statusOf, type RefusalCode } from '../protocol/refusals.ts'
 import type { Answered, Where } from '../observers.ts'
-import { requireApi, type Principal } from '../access/rights.ts'
 import { problem } from './problem.ts'
 
 interface FrontOptions<D> {
@@ -21,11 +20,13 @@ export function createFetch<D>(options: FrontOptions<D>) {
   return async (request: Request, server: Server<D>): Promise<Response | undefined> => {
     const started = monotonicMs()
     const requestId = requestIdOf(request.headers)
+    // A malformed Host leaves no path to tell a route by.
+    let route = 'none'
     const done = (status: number, code?: RefusalCode) =>
       onAnswer({
         requestId,
         method: request.method,
-        route: '/ws',
+        route,
         status,
         seconds: (monotonicMs() - started) / 1000,
         subject: undefined,
@@ -34,6 +35,7 @@ export function createFetch<D>(options: FrontOptions<D>) {
     try {
       const { pathname } = new URL(request.url)
       if (pathname !== '/ws') return await app.fetch(request, { requestId })
+      route = '/ws'
       requireHost(request.headers.get('host'))
       const response = await upgrade(request, server, requestId)
       done(response?.status ?? 101)
@@ -64,41 +66,6 @@ export async function stopServing(server: { stop(closeAll?: boolean): Promise<vo
   await Promise.race([server.stop(), late.promise])
   clearTimeout(timer)
   await server.stop(true)
-}
-
-interface MetricsRights {
-  /** METRICS_TOKEN, where it is set. */
-  readonly token: string | undefined
-  readonly verify: (token: string) => Promise<Principal>
-}
-
-/**
- * Metrics are for METRICS_TOKEN and for tokens with scope admin; without either only for a direct request of this
- * machine, and only while METRICS_TOKEN is not set. @throws {Refusal}
- */
-export async function requireMetrics(
-  request: Request,
-  address: string | undefined,
-  { token, verify }: MetricsRights,
-): Promise<void> {
-  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
-  if (bearer !== undefined) {
-    if (token !== undefined && equal(bearer, token)) return
-    return requireApi(await verify(bearer), 'admin')
-  }
-  // What a proxy on this machine passes on comes from somewhere else.
-  const direct = !forwarding.some((name) => request.headers.has(name))
-  if (token === undefined && direct && loopback.has(address ?? '')) return
-  throw new Refusal('forbidden', 'metrics need METRICS_TOKEN or a token with scope admin')
-}
-
-const forwarding = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via']
-const loopback: ReadonlySet<string> = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1'])
-
-/** In a time that says nothing about where they differ. */
-function equal(a: string, b: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(a), digest(b))
 }
 
 /** A client's own request id is kept when it is harmless in a header and in a log line. */

@@ -1,6 +1,7 @@
 /** Every metric of the table moves when what it counts happens, with the labels it promises. */
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { openAudience, stamp } from '../../bench/support/audience.ts'
 import { createMetrics, metricsTable } from '../../lib/metrics.ts'
@@ -106,11 +107,13 @@ const moves: Record<string, (server: TestServer) => Promise<Samples>> = {
     await server.api('GET', '/api/photos/999')
     await server.api('GET', '/api/nothing/here')
     await fetch(`${server.url}/api/queue`, { method: 'PUT' })
+    await withHost(server.url, 'a?b#c')
     const samples = await scrape(server.url)
     const of = (labels: string) => samples.get(`lightwire_http_requests_total{${labels}}`)
     expect(of('method="GET",route="/api/photos/{id}",status="404"')).toBe(1)
     expect(of('method="GET",route="none",status="404"')).toBe(1)
     expect(of('method="other",route="none",status="405"')).toBe(1)
+    expect(of('method="GET",route="none",status="403"')).toBe(1)
     return samples
   },
   async http_request_seconds(server) {
@@ -136,6 +139,14 @@ const moves: Record<string, (server: TestServer) => Promise<Samples>> = {
   slow_moves_total: stalled('slow_moves_total'),
   readers: stalled('readers'),
   unsent_bytes: stalled('unsent_bytes'),
+}
+
+/** A request whose Host leaves no readable URL. */
+async function withHost(url: string, host: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const sent = request(`${url}/ws`, { headers: { host } }, (answer) => answer.resume().on('end', resolve))
+  sent.on('error', reject).end()
+  await promise
 }
 
 async function importPhoto({ api }: TestServer): Promise<void> {
