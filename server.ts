@@ -1,74 +1,61 @@
 /** The composition root: the parts in order, one Bun.serve, a stop in reverse order; also the library's face. */
 import { randomBytes } from 'node:crypto'
-import { loadKey } from './lib/access/keys.ts'
-import { createOrigins, type Origins } from './lib/access/origins.ts'
-import { everyone, type Principal } from './lib/access/rights.ts'
-import { createRevocations, type Revocation } from './lib/access/revocations.ts'
-import { createTokens, type TokenRequest } from './lib/access/tokens.ts'
-import { baseUrl, configWith, limitsOf, type Config } from './lib/config.ts'
+import { createAccess } from './lib/access/access.ts'
+import type { Revocation } from './lib/access/revocations.ts'
+import { baseUrl, configWith, hubLimits, limitsOf } from './lib/config.ts'
 import { createResourceWatch, type ResourceUse } from './lib/domain/system.ts'
-import { channelOf, parsePublication, publishDurably } from './lib/domain/publishing.ts'
+import { channelOf, publishMessage } from './lib/domain/publishing.ts'
 import { emitDerived } from './lib/domain/derived.ts'
-import { expireLeases } from './lib/domain/leases.ts'
+import { expireLeases, moveLeases } from './lib/domain/leases.ts'
 import { createApp } from './lib/http/app.ts'
 import { contractDocuments } from './lib/http/documents.ts'
 import { createFetch, stopServing } from './lib/http/front.ts'
-import { createJobSignal } from './lib/http/job-signal.ts'
 import { requireMetrics } from './lib/http/metrics-guard.ts'
 import { allRoutes } from './lib/http/routes.ts'
-import { createLogger, type Logger } from './lib/logger.ts'
+import { createThumbnails } from './lib/http/thumbnails.ts'
+import { createWebApp } from './lib/http/web-app.ts'
+import { createDrain } from './lib/drain.ts'
+import { createLogger } from './lib/logger.ts'
 import { watchLoopDelay } from './lib/loop-delay.ts'
 import { createMetrics } from './lib/metrics.ts'
 import { createObservers } from './lib/observers.ts'
-import type { EventInput, EventType, StoredEvent } from './lib/protocol/events.ts'
-import { Refusal } from './lib/protocol/refusals.ts'
 import { createDispatch, type Handlers } from './lib/realtime/dispatch.ts'
-import { createHub, type Hub } from './lib/realtime/hub.ts'
+import { createHub } from './lib/realtime/hub.ts'
+import { createLoad } from './lib/realtime/load.ts'
 import { createRelay } from './lib/realtime/relay.ts'
 import { repeat } from './lib/repeat.ts'
 import { createResourceSampler } from './lib/resources.ts'
-import { isStorageFault } from './lib/store/faults.ts'
+import type { Config } from './lib/settings.ts'
+import { createSignal } from './lib/signal.ts'
+import { endAtOnce, isStorageFault } from './lib/store/faults.ts'
 import { whenWritable } from './lib/store/housekeeping.ts'
 import { readHeads } from './lib/store/journal.ts'
 import { createRevocationFeed } from './lib/store/revocations.ts'
 import { openStore } from './lib/store/store.ts'
 import { Tally } from './lib/tally.ts'
-import { createWebSocketTransport, type SocketData } from './lib/transport/websocket.ts'
+import { loadTls } from './lib/tls.ts'
+import { inProcess, type LightwireServer } from './lib/transport/in-process.ts'
+import { createTransports, type TransportsOptions } from './lib/transport/transports.ts'
+import type { SocketData } from './lib/transport/websocket.ts'
 import { version } from './package.json' with { type: 'json' }
 
 const SECOND_MS = 1000
-
 export { events } from './lib/protocol/event-helpers.ts'
 export { Refusal } from './lib/protocol/refusals.ts'
+export type { LightwireServer } from './lib/transport/in-process.ts'
 
 export interface ServerOptions {
   /** Custom message handlers by message type. */
   readonly handlers?: Handlers
-  /** Handed in by tests; else the system's clocks. */
+  /** Handed in by tests; else the system's clocks, leases that follow when one is set, and the machine's resources. */
   readonly now?: () => Date
   readonly monotonicMs?: () => number
-  /** Makes the sampler of the machine's resources for the data folder. */
+  readonly moveTimes?: typeof moveLeases
   readonly sampleResources?: (folder: string) => () => Promise<ResourceUse>
+  /** Sources of the page at `/`. */
+  readonly webFolder?: string
   /** The disk refused a sync: nothing more can be promised, and the process should end. */
   readonly onFatal?: (error: unknown) => void
-}
-
-/** A running server, and the in-process face of what it does for clients. */
-export interface LightwireServer extends AsyncDisposable {
-  /** `http://host:port`, with the port that was taken. */
-  readonly url: string
-  readonly config: Config
-  readonly log: Logger
-  /** Commits an event as `POST /api/events` would; resolves when it is durable. @throws {Refusal} */
-  publish<T extends EventType>(event: { type: T } & EventInput<T>): Promise<StoredEvent>
-  /** Sends an ephemeral message to the clients of a type; how many. @throws {Refusal} */
-  sendToType(clientType: string, message: Parameters<Hub['broadcast']>[0]): number
-  clients: Hub['clients']
-  disconnect: Hub['disconnect']
-  /** A token signed by this server's key. */
-  issueToken(request: TokenRequest): Promise<string>
-  /** One line about a bug that nothing else caught. */
-  report(error: unknown): void
 }
 
 /** Starts a server; what is not given has its default. A start that fails leaves nothing open. */
@@ -78,8 +65,10 @@ export async function startServer(
     handlers = {},
     now = () => new Date(),
     monotonicMs = () => performance.now(),
+    moveTimes = moveLeases,
     sampleResources = createResourceSampler,
-    onFatal = () => process.exit(1),
+    webFolder = `${import.meta.dirname}/clients/web`,
+    onFatal = endAtOnce,
   }: ServerOptions = {},
 ): Promise<LightwireServer> {
   await using parts = new AsyncDisposableStack()
@@ -88,35 +77,40 @@ export async function startServer(
   const metrics = createMetrics()
   const observers = createObservers(log, metrics, isStorageFault)
   const nodeId = config.NODE_ID ?? randomBytes(4).toString('hex')
+  const drain = createDrain({
+    log,
+    monotonicMs,
+    config,
+    dismissClients: (pace) => hub.dismissAll(pace),
+    finishRequests: (ms) => stopServing(server, ms),
+  })
 
   // Who may.
-  const revocations = createRevocations()
-  // Who needs no token has none that could be revoked.
-  const isRevoked = (principal: Principal) => principal !== everyone && revocations.covers(principal)
-  const { DATA_DIR: folder, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = config
-  const tokens = createTokens({ key: loadKey(folder, config.JWT_SECRET), issuer, audience, now, isRevoked })
-  const shared = {
+  const access = createAccess({
     ...observers,
+    config,
     now,
     monotonicMs,
-    anyone: config.AUTH === 'off' ? everyone : undefined,
-    verify: tokens.verify,
-    requireStanding: tokens.requireStanding,
-    isRevoked,
-  }
+    stopping: drain.signal,
+    port: () => server.port,
+  })
+  const { revocations, issueToken } = access
+  const { METRICS_TOKEN: token } = config
+  const { signal: draining, requireOpen } = drain
+  const shared = { ...observers, ...access, now, monotonicMs, draining, requireOpen }
 
   // What is true.
   const committed = new Tally()
   const store = parts.use(
     await openStore({
+      ...shared,
       config,
-      now,
       derive: emitDerived,
+      moveTimes,
       onDurable: (events, committedMs) => {
         for (const { channel } of events) committed.add(channel, 1)
         relay.offer(events, committedMs)
       },
-      onTrouble: observers.onTrouble,
       onFatal: (error) => {
         observers.onFatal(error)
         onFatal(error)
@@ -129,7 +123,8 @@ export async function startServer(
   for (const revocation of await newRevocations()) revocations.add(revocation)
 
   // Who hears it.
-  const pendingJobs = createJobSignal()
+  const pendingJobs = createSignal(drain.signal)
+  const delivered = createSignal(drain.signal)
   const relay = createRelay({
     journal,
     heads: lineage.state.heads,
@@ -138,41 +133,44 @@ export async function startServer(
     observeDelay: metrics.observe.publish,
     deliver(events) {
       hub.deliver(events)
+      delivered.wakeAll()
       for (const { type } of events) if (type === 'job_created' || type === 'job_requeued') pendingJobs.wake()
     },
   })
+  const judge: TransportsOptions['judge'] = (cursor, channel) =>
+    lineage.judge(cursor, channel, { heads: journal.heads(), trimmed: journal.trimmed() })
+  const catchUp: TransportsOptions['catchUp'] = ({ positions }) =>
+    journal.catchUp(positions)?.then(relay.hint)
   const dispatch = createDispatch({
     ...shared,
     handlers,
     flush: relay.flush,
-    judge: (cursor, channel) =>
-      lineage.judge(cursor, channel, { heads: journal.heads(), trimmed: journal.trimmed() }),
+    catchUp,
+    judge,
     channelOf,
-    publish: ({ subject }, event, command) =>
-      publishDurably(writer.write, parsePublication(event, { command, subject })),
+    publish: (principal, message) => publishMessage(writer.write, principal, message),
   })
   const hub = createHub({
     ...shared,
+    ...hubLimits(config),
     epoch: lineage.epoch,
     node: nodeId,
     journal,
     startHeads: lineage.state.heads,
     publisher: { publish: (topic, frame) => server.publish(topic, frame) },
     dispatch,
-    heartbeatMs: config.HEARTBEAT,
-    authDeadlineMs: config.AUTH_DEADLINE,
-    frameBytesMax: config.MAX_FRAME_BYTES,
-    tailBytes: config.TAIL_BYTES,
-    queuedBytesMax: config.QUEUED_BYTES_MAX,
-    connectionsMax: config.MAX_CONNECTIONS,
     heads: journal.heads,
     durableHeads: journal.durableHeads,
-    settled: () => {
-      if (writer.hasUnsynced()) return writer.durable().then(relay.flush)
-      return void relay.flush()
-    },
+    settled: () => (writer.hasUnsynced() ? writer.durable().then(relay.flush) : void relay.flush()),
     metrics,
     onReadError: observers.onTrouble,
+  })
+  const load = createLoad({
+    ...shared,
+    sample: sampleResources(config.DATA_DIR),
+    census: hub.census,
+    tell: (sample) => hub.tellFollowers('system', sample),
+    node: nodeId,
   })
   const revoke = (revocation: Revocation) => {
     revocations.add(revocation)
@@ -180,102 +178,106 @@ export async function startServer(
   }
 
   // How it is reached.
-  let ready = false
-  let origins: Origins | undefined
-  const originsNow = () => {
-    if (!origins) throw new Refusal('draining', 'the server is starting')
-    return origins
-  }
-  const websocket = createWebSocketTransport({
+  const transports = createTransports({
     ...shared,
-    origins: originsNow,
+    ...relay,
+    ...journal,
+    lineage,
+    judge,
+    catchUp,
+    delivered,
     hub: () => hub,
     frameBytesMax: config.MAX_FRAME_BYTES,
   })
   const started = monotonicMs()
   const routes = allRoutes({
-    pendingJobs,
+    photos: {
+      read: database.read,
+      thumbnails: createThumbnails({ folders: config.PHOTO_FOLDERS, onBug: observers.onBug }),
+    },
+    pendingJobs: { ...pendingJobs, requireOpen: drain.requireOpen },
     monotonicMs,
     system: {
       probeDatabase: () => database.read((queries) => readHeads(queries)),
       writerWorks: writer.works,
-      isReady: () => ready,
+      isReady: () => !drain.signal.aborted,
       version,
       nodeId,
       uptimeMs: () => monotonicMs() - started,
       limits: limitsOf(config),
-      features: ['websocket', 'msgpack', 'deflate', database.dialect],
+      sampleIntervalMs: config.SAMPLE_INTERVAL,
+      loadSamples: load.samples,
+      features: ['websocket', 'sse', 'pull', 'polling', 'msgpack', 'deflate', database.dialect],
     },
-    management: { ...hub, now, heads: journal.durableHeads, issueToken: tokens.issue, revoke },
+    events: transports,
+    polling: { ...transports.polling, now },
+    management: {
+      ...hub,
+      latest: access.latest,
+      heads: journal.durableHeads,
+      trimmed: journal.trimmed,
+      issueToken,
+      revoke,
+    },
   })
   const app = createApp(routes, {
     ...shared,
     epoch: lineage.epoch,
-    origins: originsNow,
     snapshot: journal.snapshot,
     durable: writer.durable,
     durableHeads: journal.durableHeads,
     runWrite: writer.write,
     bodyBytesMax: config.MAX_BODY_BYTES,
     documents: contractDocuments(routes, version),
+    webApp: createWebApp(webFolder),
     metrics: {
       contentType: metrics.contentType,
       text: () =>
-        metrics.text({ ...hub.census(), committed: committed.counts, pendingWrites: writer.pending() }),
-      require: (request) =>
-        requireMetrics(request, server.requestIP(request)?.address, {
-          ...shared,
-          token: config.METRICS_TOKEN,
+        metrics.text({
+          ...hub.census(),
+          committed: committed.counts,
+          pendingWrites: writer.pending(),
+          keySetAgeMs: access.issuerKeys?.ageMs(),
         }),
+      require: (request, from) => requireMetrics(request, from, { ...shared, token }),
     },
   })
+  const tls = loadTls(config)
   const server = Bun.serve<SocketData>({
     hostname: config.HOST,
     port: config.PORT,
+    ...(tls === undefined ? {} : { tls }),
     // Larger than ours, so that the refusal is ours and says why.
     maxRequestBodySize: config.MAX_BODY_BYTES + 65_536,
-    websocket: websocket.handler,
+    websocket: transports.websocket.handler,
     fetch: createFetch({
       ...shared,
       app,
-      upgrade: websocket.upgrade,
-      requireHost: (host) => originsNow().requireHost(host),
+      upgrade: transports.websocket.upgrade,
+      requireHost: (host) => access.origins().requireHost(host),
     }),
   })
-  parts.defer(() => stopServing(server))
-  const port = server.port ?? config.PORT
-  origins = createOrigins({
-    port,
-    publicUrl: config.PUBLIC_URL,
-    allowed: config.ALLOWED_ORIGINS,
-    host: config.HOST,
-  })
+  parts.defer(async () => void (await stopServing(server, 0)))
 
   // What goes on by itself.
   const every = (ms: number, task: () => unknown) => parts.use(repeat(ms, task, observers.onTrouble))
   const chore = (ms: number, task: () => Promise<unknown>) =>
     every(ms, () => whenWritable(task, observers.onPutOff))
-  parts.defer(() => {
-    // Claims that wait for a job are told that none comes any more.
-    queueMicrotask(pendingJobs.wakeAll)
-    return writer.stop()
-  })
-  parts.defer(() => relay.stop())
+  for (const part of [writer, hub, relay]) parts.defer(() => part.stop())
   parts.use(watchLoopDelay(metrics.observe.loopDelay))
   every(SECOND_MS, () => hub.checkLiveness())
+  every(SECOND_MS, () => access.issuerKeys?.refresh())
+  every(SECOND_MS, access.forgetIdle)
   for (const { everyMs, run } of store.chores) chore(everyMs, run)
   chore(SECOND_MS, () => writer.write((write) => expireLeases(write, config.JOB_MAX_ATTEMPTS)))
-  chore(5 * SECOND_MS, createResourceWatch(sampleResources(folder), writer.write))
+  if (config.SAMPLE_INTERVAL > 0) every(config.SAMPLE_INTERVAL, load.take)
+  chore(5 * SECOND_MS, createResourceWatch(sampleResources(config.DATA_DIR), writer.write))
   if (database.dialect === 'postgres') {
     every(SECOND_MS, async () => relay.hint(await journal.refresh()))
     every(SECOND_MS, async () => (await newRevocations()).forEach(revoke))
   }
-  parts.defer(() => {
-    ready = false
-    hub.endAll('the server is stopping')
-  })
-  ready = true
-  const url = baseUrl(config.HOST, port)
+  parts.defer(drain.atOnce)
+  const url = baseUrl(config, server.port ?? config.PORT)
   const about = { url, version, node_id: nodeId, pid: process.pid, database: database.dialect }
   log.info(about, `listening on ${url}`)
   const owned = parts.move()
@@ -283,12 +285,8 @@ export async function startServer(
     url,
     config,
     log,
-    publish: (event) =>
-      publishDurably(writer.write, parsePublication(event, { command: false, subject: 'in-process' })),
-    sendToType: (clientType, message) => hub.broadcast(message, { clientType }).recipients,
-    clients: hub.clients,
-    disconnect: hub.disconnect,
-    issueToken: async (request) => (await tokens.issue(request)).token,
+    drain: drain.gently,
+    ...inProcess({ hub, runWrite: writer.write, issueToken }),
     report: (error) => observers.onBug(error),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

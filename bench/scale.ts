@@ -32,6 +32,7 @@ async function measure(): Promise<void> {
         PORT: 0,
         LOG_LEVEL: 'silent',
         AUTH: 'off',
+        RATE_REQUESTS: undefined,
         DATA_DIR: folder,
         MAX_BODY_BYTES: 2_097_152,
       }),

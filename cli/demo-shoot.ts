@@ -46,6 +46,8 @@ export interface Shoot {
   readonly files: readonly PhotoFile[]
   readonly workers: number
   readonly progress: Progress
+  /** Milliseconds before each report of a worker, so that somebody can watch. */
+  readonly pauseMs: number
 }
 
 export const notStarted: Progress = {
@@ -83,7 +85,14 @@ export async function prepareServer(api: DemoApi, folder: string): Promise<void>
 }
 
 /** Plays the whole shoot; the cursor covers its last change. @throws {CliFailure} at the first refusal */
-export async function playShoot({ api: plain, folder, files, workers, progress }: Shoot): Promise<string> {
+export async function playShoot({
+  api: plain,
+  folder,
+  files,
+  workers,
+  progress,
+  pauseMs,
+}: Shoot): Promise<string> {
   const api: DemoApi = (method, path, body) => {
     progress.requests += 1
     return plain(method, path, body)
@@ -111,7 +120,7 @@ export async function playShoot({ api: plain, folder, files, workers, progress }
   })
   const crew = Array.from({ length: workers }, async (_, n) => {
     while (progress.completed < photos.length)
-      await developNext(api, `demo-worker-${n + 1}`, indexOf, progress)
+      await developNext(api, `demo-worker-${n + 1}`, { indexOf, progress, pauseMs })
   })
   await Promise.all([...analysts, ...crew])
   await cullSession(api, session.id, progress)
@@ -167,8 +176,11 @@ async function prepareJob(api: DemoApi, index: number, photo: Photo, progress: P
 async function developNext(
   api: DemoApi,
   worker: string,
-  indexOf: ReadonlyMap<number, number>,
-  progress: Progress,
+  {
+    indexOf,
+    progress,
+    pauseMs,
+  }: Pick<Shoot, 'progress' | 'pauseMs'> & { indexOf: ReadonlyMap<number, number> },
 ): Promise<void> {
   const { body } = await api<{ job: Job | null }>('POST', '/api/jobs/claim?wait=1', { worker })
   const { job } = body
@@ -181,6 +193,7 @@ async function developNext(
     throw new CliFailure("a job that is not the demo's became pending there; it was given back")
   }
   for (const { stage, progress: percent } of steps) {
+    if (pauseMs > 0) await Bun.sleep(pauseMs)
     await api('POST', `/api/jobs/${job.id}/progress`, {
       stage,
       progress: percent,

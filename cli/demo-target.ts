@@ -1,6 +1,7 @@
 /** Which server a demo plays on: the named one, the one that runs here, or one of its own. */
 import { FULL_SCOPE } from '../lib/access/rights.ts'
-import type { Config } from '../lib/config.ts'
+import { baseUrl } from '../lib/config.ts'
+import type { Config } from '../lib/settings.ts'
 import { CliFailure, isLightwire } from './rest-client.ts'
 import { issueToken } from './token.ts'
 
@@ -32,9 +33,8 @@ export async function chooseTarget(
     throw new CliFailure(`--url=${url}: no Lightwire answers there`)
   }
   const { HOST, PORT } = config
-  const host =
-    HOST === '0.0.0.0' ? '127.0.0.1' : HOST === '::' ? '[::1]' : HOST.includes(':') ? `[${HOST}]` : HOST
-  const running = `http://${host}:${PORT}`
+  const reached = HOST === '0.0.0.0' ? '127.0.0.1' : HOST === '::' ? '::1' : HOST
+  const running = baseUrl({ ...config, HOST: reached }, PORT)
   if (PORT === 0 || !(await isLightwire(running))) return await startOne()
   const own = await issueToken(config, ['--subject', 'demo', '--expires', '1h'])
   return { url: running, token: own, whose: 'the server that runs here' }

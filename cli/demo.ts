@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { Config } from '../lib/config.ts'
+import type { Config } from '../lib/settings.ts'
 import type { Framing } from '../lib/protocol/codec.ts'
 import { parseCursor, type Positions } from '../lib/protocol/cursor.ts'
 import { channels } from '../lib/protocol/events.ts'
@@ -16,6 +16,8 @@ import { readOptions, readServerUrl } from './options.ts'
 
 const WORKERS_DEFAULT = 8
 const WORKERS_MAX = 64
+/** Far within the lease of a job. */
+const PAUSE_MAX_MS = 10_000
 const REPORT_INTERVAL_MS = 1000
 const SECOND_MS = 1000
 const CATCH_UP_TRIES = 100
@@ -54,7 +56,7 @@ export async function runDemo(config: Config, words: readonly string[], start: S
   )
   if (photos.truncated)
     console.log(`  only the first ${photos.files.length} photos are taken (at most ${PHOTOS_MAX})`)
-  const played = await play(target, folder, photos, options.workers, parts)
+  const played = await play(target, folder, photos, options, parts)
   const equal = summarise(target, folder, photos, options.workers, played)
   if (!equal) process.exitCode = 1
 }
@@ -68,13 +70,17 @@ function optionsOf(words: readonly string[]) {
       url,
       token,
       workers = String(WORKERS_DEFAULT),
-    } = readOptions(own, ['photos', 'url', 'token', 'workers'])
+      pause = '0',
+    } = readOptions(own, ['photos', 'url', 'token', 'workers', 'pause'])
     if (!/^[1-9]\d?$/.test(workers) || Number(workers) > WORKERS_MAX) {
       throw new CliFailure(`--workers=${workers}: expected a whole number from 1 to ${WORKERS_MAX}`)
     }
+    if (!/^\d{1,5}$/.test(pause) || Number(pause) > PAUSE_MAX_MS) {
+      throw new CliFailure(`--pause=${pause}: expected milliseconds, at most ${PAUSE_MAX_MS}`)
+    }
     if (token !== undefined && url === undefined) throw new CliFailure('--token belongs to --url')
     const server = url === undefined ? undefined : readServerUrl('url', url)
-    return { photos, url: server, token, workers: Number(workers) }
+    return { photos, url: server, token, workers: Number(workers), pauseMs: Number(pause) }
   } catch (error) {
     if (error instanceof TypeError) throw new CliFailure(error.message)
     throw error
@@ -85,7 +91,7 @@ async function play(
   { url, token }: Target,
   folder: string,
   { files }: PhotoFolder,
-  workers: number,
+  { workers, pauseMs }: { readonly workers: number; readonly pauseMs: number },
   parts: AsyncDisposableStack,
 ): Promise<Played> {
   const api = createDemoApi(url, token)
@@ -104,7 +110,7 @@ async function play(
   )
   let last: string
   try {
-    last = await playShoot({ api, folder, files, workers, progress })
+    last = await playShoot({ api, folder, files, workers, progress, pauseMs })
   } finally {
     clearInterval(reports)
   }

@@ -49,14 +49,22 @@ export function createDoctorApi(place: Place): DoctorApi {
 }
 
 /** @throws {Fault} */
-export function requireStatus(what: string, { status, text }: RawAnswer, expected: number): void {
+export function requireStatus(
+  what: string,
+  { status, text }: Pick<RawAnswer, 'status' | 'text'>,
+  expected: number,
+): void {
   if (status === expected) return
   const seen = `${status}${text === '' ? '' : ` (${reasonOf(text)})`}`
   throw new Fault({ expected: `${what} to answer ${expected}`, seen, look: placeOf(status) })
 }
 
 /** The body as its schema reads it. @throws {Fault} */
-export function parseAs<S extends z.ZodType>(what: string, { text }: RawAnswer, schema: S): z.output<S> {
+export function parseAs<S extends z.ZodType>(
+  what: string,
+  { text }: Pick<RawAnswer, 'text'>,
+  schema: S,
+): z.output<S> {
   const parsed = schema.safeParse(jsonOf(text))
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues

@@ -1,6 +1,6 @@
 /** `server.ts doctor`: plays a short shoot on a running server and says, point by point, what holds there. */
 import { randomBytes } from 'node:crypto'
-import type { Config } from '../lib/config.ts'
+import type { Config } from '../lib/settings.ts'
 import { createDoctorApi } from './doctor-api.ts'
 import { createChanges, type Changes } from './doctor-changes.ts'
 import { contextOf, needRights, type Context, type Patient } from './doctor-context.ts'
@@ -14,6 +14,7 @@ import { developPhotos, preparePhotos, queueAndCancel } from './doctor-shoot.ts'
 import { checkResume, joinExactly, leave, openLeaver, openWatchers, type Leaver } from './doctor-sockets.ts'
 import { checkState, readState, type Snapshot } from './doctor-state.ts'
 import type { Watcher } from './doctor-watcher.ts'
+import { checkTransports } from './doctor-transports.ts'
 import { readOptions, readServerUrl, UsageError } from './options.ts'
 import { issueToken } from './token.ts'
 
@@ -73,6 +74,7 @@ async function checkTraffic(context: Context): Promise<void> {
   await Promise.all(watchers.map((watcher) => watcher.reach(end).catch(() => undefined)))
   await judgeEvents(context, changes, watchers, end)
   await checkResume(context, changes, leaver, parts)
+  await checkTransports(context, changes.sessionId(), watchers)
   await checkState(context, watchers[0], snapshot, { deleted })
   await checkManagement(context, changes, watchers, parts)
 }

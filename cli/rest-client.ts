@@ -32,6 +32,7 @@ export interface RawAnswer {
   readonly text: string
   /** Empty where the answer carries none. */
   readonly cursor: string
+  readonly headers: Headers
 }
 
 /** `token` is undefined for a server with `AUTH=off`. */
@@ -51,9 +52,10 @@ export async function ask(
   method: string,
   path: string,
   body?: unknown,
+  own: Readonly<Record<string, string>> = {},
 ): Promise<RawAnswer> {
   const authorization: Record<string, string> =
-    token === undefined ? {} : { Authorization: `Bearer ${token}` }
+    token === undefined ? own : { ...own, Authorization: `Bearer ${token}` }
   const init: RequestInit =
     body === undefined
       ? { method, headers: authorization }
@@ -69,7 +71,7 @@ export async function ask(
       const { status, headers } = response
       const text = await response.text()
       if (status !== 429 || waits === WAITS_MAX) {
-        return { status, text, cursor: headers.get('lightwire-cursor') ?? '' }
+        return { status, text, cursor: headers.get('lightwire-cursor') ?? '', headers }
       }
       await Bun.sleep(1000 * Math.min(Number(headers.get('retry-after') ?? 1), WAIT_SECONDS_MAX))
     }

@@ -38,6 +38,8 @@ export interface LiveState {
   readonly committed: ReadonlyMap<Channel, number>
   readonly published: ReadonlyMap<Channel, number>
   readonly delivered: ReadonlyMap<Channel, number>
+  /** Since the issuer confirmed its keys; undefined without an issuer, or before. */
+  readonly keySetAgeMs: number | undefined
 }
 
 /** A metric as the manual shows it. */
@@ -92,13 +94,15 @@ export function createMetrics() {
       'status',
     ]),
     requestSeconds: histogram('http_request_seconds', 'request to answer, by route template', ['route']),
+    keySetLoads: counter('jwks_loads_total', "attempts to get the issuer's keys: ok, failed", ['result']),
+    keySetAge: gauge('jwks_age_seconds', 'since the issuer confirmed its keys; −1 where it never did'),
     loopDelay: histogram('event_loop_delay_seconds', 'how late a timer of the event loop fires'),
     bugs: counter('bugs_total', 'errors that nobody expected'),
     residentBytes: gauge('resident_memory_bytes', 'memory of the process'),
     cpuSeconds: counter('cpu_seconds_total', 'CPU time of the process, user and system'),
   }
 
-  function look({ connections, readers, pendingWrites, ...events }: LiveState): void {
+  function look({ connections, readers, pendingWrites, keySetAgeMs, ...events }: LiveState): void {
     table.connections.reset()
     let unsent = 0
     for (const { clientType, framing, transport, unsentBytes } of connections) {
@@ -110,6 +114,7 @@ export function createMetrics() {
     table.unsentBytes.set(unsent)
     table.readers.set(readers)
     table.pendingWrites.set(pendingWrites)
+    table.keySetAge.set(keySetAgeMs === undefined ? -1 : keySetAgeMs / 1000)
     copy(table.eventsCommitted, events.committed)
     copy(table.eventsPublished, events.published)
     copy(table.eventsDelivered, events.delivered)

@@ -45,10 +45,10 @@ export function createObservers(log: Logger, metrics: Metrics, isFault: (error: 
     /** Of what goes on by itself: a database that is away is trouble, all else a bug. */
     onTrouble: (error: unknown) => (isFault(error) ? onFault(error) : onBug(error)),
 
-    /** Requests that went well are many and say little: they are lines of level debug. */
+    /** Requests that went well are many and say little, and so are those of a flood: they are lines of level debug. */
     onAnswer({ requestId, method, route, status, seconds, subject, code }: Answered): void {
       metrics.countAnswer({ method, route, status, seconds })
-      const level = status >= 500 ? 'warn' : status >= 400 ? 'info' : 'debug'
+      const level = status >= 500 ? 'warn' : status >= 400 && status !== 429 ? 'info' : 'debug'
       const ms = Math.round(seconds * 1e6) / 1000
       log[level]({ request_id: requestId, method, route, status, code, ms, subject }, 'answered a request')
     },
@@ -65,9 +65,18 @@ export function createObservers(log: Logger, metrics: Metrics, isFault: (error: 
       log.info({ client_id: id }, 'moved a slow connection to the journal')
     },
 
+    onKeysLoaded: (result: 'ok' | 'failed') => metrics.keySetLoads.inc({ result }),
+    onKeysChanged(set: { readonly kids: readonly string[]; readonly ignored: readonly string[] }): void {
+      const level = set.kids.length === 0 ? 'warn' : 'info'
+      log[level](set, "took over the issuer's keys")
+    },
+    onKeysFault: (error: unknown) =>
+      log.warn({ err: error }, "could not get the issuer's keys; kept those there are"),
+
     onFatal(error: unknown): void {
       log.fatal({ err: error }, 'the disk refused a sync; stopped accepting writes')
     },
+    onClockSet: (byMs: number) => log.warn({ by_ms: byMs }, 'the clock was set; moved the leases with it'),
     onPutOff(refusal: Refusal): void {
       if (refusal.cause !== undefined) onFault(refusal)
       log.warn({ code: refusal.code }, 'put off a chore')

@@ -24,6 +24,9 @@ export async function fillFolder(folder: string, size: number): Promise<void> {
   await using store = await openStore({
     config,
     now: () => new Date(),
+    monotonicMs: () => performance.now(),
+    moveTimes: () => Promise.resolve(),
+    onClockSet: () => undefined,
     derive: () => Promise.resolve(),
     onDurable: () => undefined,
     onFatal: (error) => {

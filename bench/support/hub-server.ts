@@ -1,5 +1,6 @@
 /** A child of bench/hub.ts: the hub behind a real Bun.serve, or a bare one; emits and says what it cost. */
 import { everyone } from '../../lib/access/rights.ts'
+import { createRoom } from '../../lib/access/room.ts'
 import { createOrigins } from '../../lib/access/origins.ts'
 import type { StoredEvent } from '../../lib/protocol/events.ts'
 import { createDispatch } from '../../lib/realtime/dispatch.ts'
@@ -45,14 +46,17 @@ function startOurs(coalesceMs: number): Emitter {
     throw error
   }
   const hub = createHub({
+    draining: new AbortController().signal,
     epoch: EPOCH,
     journal,
     startHeads: {},
+    filtersMax: 1000,
     publisher: { publish: (topic, frame) => server.publish(topic, frame) },
     dispatch: createDispatch({
       now,
       handlers: {},
       verify: () => Promise.resolve(everyone),
+      requireOpen: nothing,
       judge: () => ({ status: 'live' }),
       channelOf: () => 'jobs',
       publish: () => Promise.reject(new Error('not here')),
@@ -67,7 +71,7 @@ function startOurs(coalesceMs: number): Emitter {
     frameBytesMax: 65_536,
     tailBytes: 32 * MIB,
     queuedBytesMax: 64 * MIB,
-    connectionsMax: 100_000,
+    messageRate: undefined,
     heads: () => ({}),
     durableHeads: () => ({}),
     node: 'bench',
@@ -85,6 +89,15 @@ function startOurs(coalesceMs: number): Emitter {
     hub: () => hub,
     anyone: everyone,
     verify: () => Promise.resolve(everyone),
+    requireOpen: nothing,
+    requireUpgrade: nothing,
+    requireRequest: nothing,
+    room: createRoom({
+      connectionsMax: 100_000,
+      perSubjectMax: 0,
+      perAddressMax: 0,
+      unauthenticatedMax: 1,
+    }),
     frameBytesMax: 65_536,
     onBug: fail,
     onOpen: nothing,
@@ -94,7 +107,7 @@ function startOurs(coalesceMs: number): Emitter {
     hostname: '127.0.0.1',
     port: 0,
     websocket: websocket.handler,
-    fetch: (request, self) => websocket.upgrade(request, self, ''),
+    fetch: (request, self) => websocket.upgrade(request, self, { requestId: '', address: '127.0.0.1' }),
   })
   const relay = createRelay({
     journal,

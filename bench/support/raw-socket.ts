@@ -1,6 +1,7 @@
 /** A cheap WebSocket subscriber: a hand-made upgrade over TCP; what comes is counted, or cut into frames. */
 import { dlopen, ptr } from 'bun:ffi'
 import type { Socket } from 'bun'
+import { subprotocolOf, type Framing } from '../../lib/protocol/codec.ts'
 
 const OPCODE_CLOSE = 8
 const OPCODE_PING = 9
@@ -10,6 +11,8 @@ export interface RawOptions {
   /** `http://127.0.0.1:port` */
   readonly url: string
   readonly token?: string
+  /** Negotiated as a subprotocol; JSON where none is. What is sent is JSON in any case. */
+  readonly framing?: Framing
   /** SO_RCVBUF, with segments as on a network: the kernel then takes little (Linux, IPv4). */
   readonly receiveBufferBytes?: number
   /** Gets each frame of text or binary; without it only bytes are counted. */
@@ -19,7 +22,7 @@ export interface RawOptions {
 export type RawSocket = Awaited<ReturnType<typeof openRawSocket>>
 
 /** Resolves when the upgrade was answered. */
-export async function openRawSocket({ url, token, receiveBufferBytes, onFrame }: RawOptions) {
+export async function openRawSocket({ url, token, framing, receiveBufferBytes, onFrame }: RawOptions) {
   const { hostname, port, host } = new URL(url)
   const upgraded = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<string>()
@@ -71,6 +74,7 @@ export async function openRawSocket({ url, token, receiveBufferBytes, onFrame }:
   socket.write(
     `GET /ws HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n` +
+      `${framing === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocolOf(framing)}\r\n`}` +
       `${token === undefined ? '' : `Authorization: Bearer ${token}\r\n`}\r\n`,
   )
   await upgraded.promise

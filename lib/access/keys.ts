@@ -1,4 +1,4 @@
-/** The signing key: from the setting, or generated once into the data folder, readable by its owner only. */
+/** The secrets that tokens are signed with: from the settings, or generated once into the data folder, for its owner only. */
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
@@ -9,37 +9,63 @@ import {
   openSync,
   readFileSync,
   rmSync,
-  statSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import type { Config } from '../settings.ts'
+import { requireOwnersOnly, WeakSetup } from '../weak-setup.ts'
 
 const SECRET_BYTES = 48
-const OTHERS = 0o077
+const SECRET_FILE = 'the file "secret" in DATA_DIR'
 
-/** A set-up that is too weak to start with; the message is one line. */
-export class WeakSetup extends Error {
-  override readonly name = 'WeakSetup'
+type SecretSettings = Pick<
+  Config,
+  'DATA_DIR' | 'JWT_SECRET' | 'JWT_PREVIOUS_SECRET' | 'JWKS_URL' | 'JWKS_FILE'
+>
+
+/** HS256/384/512 keys. */
+export interface Secrets {
+  /** Signs and verifies. */
+  readonly key: Uint8Array | undefined
+  /** Verifies only, while tokens of the secret before are still about. */
+  readonly previousKey: Uint8Array | undefined
 }
 
-/** The HS256/384/512 key. @throws {WeakSetup} when the stored secret is short or others can read it */
+/** Whether the set-up knows a secret: where keys come from JWKS none is made up, only a configured one counts. */
+export function hasSecret({ JWT_SECRET, JWKS_URL, JWKS_FILE }: Omit<SecretSettings, 'DATA_DIR'>): boolean {
+  return JWT_SECRET !== undefined || (JWKS_URL === undefined && JWKS_FILE === undefined)
+}
+
+/** The secrets of a set-up, the generated one made where it is due. @throws {WeakSetup} as `loadKey` */
+export function loadSecrets(config: SecretSettings): Secrets {
+  const { DATA_DIR, JWT_SECRET, JWT_PREVIOUS_SECRET: previous } = config
+  return {
+    key: hasSecret(config) ? loadKey(DATA_DIR, JWT_SECRET) : undefined,
+    previousKey: previous === undefined ? undefined : new TextEncoder().encode(previous),
+  }
+}
+
+/** One HS256/384/512 key. @throws {WeakSetup} when the stored secret is short or others can read it */
 export function loadKey(dataFolder: string, configured: string | undefined): Uint8Array {
-  const secret = configured ?? readOrCreate(dataFolder)
-  return new TextEncoder().encode(secret)
+  return new TextEncoder().encode(configured ?? readOrCreate(dataFolder))
+}
+
+/** The stored secret, undefined where there is none yet. @throws {WeakSetup} as `loadKey` */
+export function readSecret(folder: string): string | undefined {
+  const path = join(folder, 'secret')
+  if (!existsSync(path)) return undefined
+  requireOwnersOnly(path, SECRET_FILE)
+  const secret = readFileSync(path, 'utf8').trim()
+  if (Buffer.byteLength(secret) < 32) throw new WeakSetup(`${SECRET_FILE} holds fewer than 32 bytes`)
+  return secret
 }
 
 function readOrCreate(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const path = join(folder, 'secret')
-  if (!existsSync(path)) createSecret(path)
-  if ((statSync(path).mode & OTHERS) !== 0) {
-    throw new WeakSetup('the file "secret" in DATA_DIR can be read by others; make it mode 0600 and restart')
-  }
-  const secret = readFileSync(path, 'utf8').trim()
-  if (Buffer.byteLength(secret) < 32) {
-    throw new WeakSetup('the file "secret" in DATA_DIR holds fewer than 32 bytes')
-  }
-  return secret
+  const stored = readSecret(folder)
+  if (stored !== undefined) return stored
+  createSecret(join(folder, 'secret'))
+  return readOrCreate(folder)
 }
 
 /** Written and synced under another name first: a full disk or a kill leaves no half of a secret behind. */

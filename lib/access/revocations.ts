@@ -14,6 +14,14 @@ interface Revocable {
   readonly issuedAtMs?: number
 }
 
+/** Whether a revocation covers a token. One that does not say when it was issued counts as issued before. */
+export function isCovered(
+  { kind, value, revokedAtMs }: Revocation,
+  { subject, jti, issuedAtMs = 0 }: Revocable,
+): boolean {
+  return kind === 'jti' ? jti === value : subject === value && issuedAtMs <= revokedAtMs
+}
+
 export type Revocations = ReturnType<typeof createRevocations>
 
 export function createRevocations() {
@@ -27,10 +35,30 @@ export function createRevocations() {
       else subjects.set(value, Math.max(subjects.get(value) ?? 0, revokedAtMs))
     },
 
-    /** A token that does not say when it was issued counts as issued before. */
+    /** As `isCovered` by any of them. */
     covers({ subject, jti, issuedAtMs = 0 }: Revocable): boolean {
       if (jti !== undefined && tokens.has(jti)) return true
       return issuedAtMs <= (subjects.get(subject) ?? -1)
+    },
+  }
+}
+
+/**
+ * A clock that remembers the latest time it showed. Set back, it would put a revocation before tokens that were issued,
+ * and taken, before it.
+ */
+export function createLatest(now: () => Date) {
+  let latestMs = 0
+  const look = () => {
+    const date = now()
+    latestMs = Math.max(latestMs, date.getTime())
+    return date
+  }
+  return {
+    now: look,
+    latest(): Date {
+      look()
+      return new Date(latestMs)
     },
   }
 }

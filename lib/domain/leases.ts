@@ -22,3 +22,16 @@ export async function expireLeases(write: Write, attemptsMax: number): Promise<n
   }
   return expired.length
 }
+
+/** Moves every lease by as much as the clock was set: none ends early or lasts longer for it. */
+export async function moveLeases({ queries }: Write, byMs: number): Promise<void> {
+  const leased = await queries
+    .selectFrom('jobs')
+    .select(['id', 'lease_expires_at'])
+    .where('lease_expires_at', 'is not', null)
+    .execute()
+  for (const { id, lease_expires_at } of leased) {
+    const end = new Date(Date.parse(lease_expires_at ?? '') + byMs).toISOString()
+    await queries.updateTable('jobs').set({ lease_expires_at: end }).where('id', '=', id).execute()
+  }
+}

@@ -80,8 +80,26 @@ export const photoQuery = z.strictObject({
 
 export type Photo = z.output<typeof photoSchema>
 
-export function listPhotos(queries: Queries, query: z.output<typeof photoQuery>) {
-  return readPhotos(queries, query, query.status)
+/** @param seen only photos of these sessions, where it is given */
+export function listPhotos(queries: Queries, query: z.output<typeof photoQuery>, seen?: ReadonlySet<number>) {
+  const { session_id } = query
+  if (!seen || (session_id !== undefined && seen.has(session_id)))
+    return readPhotos(queries, query, query.status)
+  return readPhotosOf(queries, query, session_id === undefined ? [...seen] : [])
+}
+
+/** The same for whoever sees the photos of some sessions only. */
+async function readPhotosOf(
+  queries: Queries,
+  query: z.output<typeof photoQuery>,
+  sessions: readonly number[],
+) {
+  const { status, min_score } = query
+  let rows = queries.selectFrom('photos').selectAll().where('session_id', 'in', sessions)
+  if (status) rows = rows.where(unindexed<PhotoRow['status']>('status'), '=', status)
+  if (min_score !== undefined) rows = rows.where(unindexed<number>('ai_score'), '>=', min_score)
+  const { rows: photos, ...page } = await readPage(rows, query, { tieBreak: 'id', created: 'imported_at' })
+  return { photos: photos.map(toPhoto), count: photos.length, ...page }
 }
 
 /** A page of photos by session, status and score, each left out or not. */
@@ -135,9 +153,11 @@ async function keptTotal(
   return session_id === undefined && status === undefined ? await totalFrom(queries, min_score) : undefined
 }
 
-/** @throws {Refusal} `not_found` */
-export async function getPhoto(queries: Queries, id: number): Promise<Photo> {
-  return toPhoto(await readPhoto(queries, id))
+/** @param seen only of these sessions, where it is given. @throws {Refusal} `not_found` */
+export async function getPhoto(queries: Queries, id: number, seen?: ReadonlySet<number>): Promise<Photo> {
+  const photo = await readPhoto(queries, id)
+  const hidden = seen?.has(photo.session_id ?? 0) === false
+  return toPhoto(found(hidden ? undefined : photo, `photo ${id}`))
 }
 
 /** Imports all or none. @throws {Refusal} `not_found` for a session, `conflict` for a path that is there already */

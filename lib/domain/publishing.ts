@@ -9,10 +9,12 @@ import {
   type EventType,
   type StoredEvent,
 } from '../protocol/events.ts'
+import type { ClientMessage } from '../protocol/messages.ts'
 import { excerpt, Refusal, refuseInput } from '../protocol/refusals.ts'
 import { inChunks } from '../store/chunks.ts'
+import { answerOnce } from '../store/idempotency.ts'
 import type { Queries } from '../store/schema.ts'
-import type { Committed, Write } from '../store/write.ts'
+import type { RunWrite, Write } from '../store/write.ts'
 import { runCommand } from './commands.ts'
 
 /** Events that one request may publish: all or none. */
@@ -55,6 +57,9 @@ function knownType(type: string): EventType {
   throw new Refusal('unknown_type', `there is no event type "${excerpt(type)}"`)
 }
 
+/** The claim's number, where a command names it. */
+const attemptNamed = z.int().min(1).optional()
+
 /** Checks an event against the catalogue. @throws {Refusal} `unknown_type`, `invalid_message` */
 export function parsePublication(
   event: SentEvent,
@@ -63,7 +68,7 @@ export function parsePublication(
   const type = knownType(event.type)
   const parsed = catalogue[type].data.safeParse(event)
   if (!parsed.success) throw refuseInput(parsed.error.issues, 'event.')
-  const attempt = z.int().min(1).optional().safeParse(event['attempt'])
+  const attempt = attemptNamed.safeParse(event['attempt'])
   if (command && !attempt.success) throw refuseInput(attempt.error.issues, 'event.attempt')
   return { draft: { type, data: parsed.data } as Draft, command, subject, attempt: attempt.data, sent: event }
 }
@@ -74,12 +79,40 @@ export function publicationOf({ type, ...data }: z.output<typeof publishable>, s
 }
 
 /** Publishes one event through the writer; the event that followed, numbered. @throws {Refusal} */
-export async function publishDurably(
-  runWrite: <T>(run: (write: Write) => Promise<T>) => Promise<Committed<T>>,
-  publication: Publication,
-): Promise<StoredEvent> {
+export async function publishDurably(runWrite: RunWrite, publication: Publication): Promise<StoredEvent> {
   const { events, group } = await runWrite((write) => publishAll(write, [publication]))
   return eventOf(publication, events, group)
+}
+
+/** What the sender of a `publish` is told of its event. */
+type Published = Pick<StoredEvent, 'channel' | 'seq'>
+
+/**
+ * Does what a `publish` message asks for, as every transport takes it; a key that came before gets the first one's
+ * number. Rights are the caller's to check. @throws {Refusal}
+ */
+export async function publishMessage(
+  runWrite: RunWrite,
+  { subject }: { readonly subject: string },
+  { event, command, key }: ClientMessage<'publish'>,
+): Promise<Published> {
+  const publication = parsePublication(event, { command, subject })
+  if (key === undefined) return await publishDurably(runWrite, publication)
+  const body = { event, command }
+  const { answer } = await answerOnce(
+    runWrite,
+    { subject, method: 'publish', path: '', key, body },
+    {
+      run: (write) => publishAll(write, [publication]),
+      answer({ events, group }) {
+        const { channel, seq } = eventOf(publication, events, group)
+        return { status: 200, body: JSON.stringify({ channel, seq }), cursor: '' }
+      },
+      keep: () => true,
+    },
+  )
+  // Stored just above, now or before.
+  return JSON.parse(answer.body) as Published
 }
 
 /** Publishes within one write: all or none. Without commands the write's events are these, in their order. */

@@ -65,17 +65,23 @@ export type Session = z.output<typeof sessionSchema>
 
 type PhotoCounts = Partial<Record<PhotoStatus, number>>
 
-export async function listSessions(queries: Queries, query: z.output<typeof sessionQuery>) {
+/** @param seen only these sessions, where it is given */
+export async function listSessions(
+  queries: Queries,
+  query: z.output<typeof sessionQuery>,
+  seen?: ReadonlySet<number>,
+) {
   let rows = queries.selectFrom('sessions').selectAll()
+  if (seen) rows = rows.where('id', 'in', [...seen])
   if (query.status) rows = rows.where('status', '=', query.status)
   if (query.active_only) rows = rows.where('status', '!=', 'completed')
   const { rows: sessions, ...page } = await readPage(rows, query, { tieBreak: 'id' })
   return { sessions: sessions.map(toSession), count: sessions.length, ...page }
 }
 
-/** @throws {Refusal} `not_found` */
-export async function getSession(queries: Queries, id: number) {
-  const row = await readRow(queries, id)
+/** @param seen only of these, where it is given. @throws {Refusal} `not_found` */
+export async function getSession(queries: Queries, id: number, seen?: ReadonlySet<number>) {
+  const row = found(seen?.has(id) === false ? undefined : await readRow(queries, id), `session ${id}`)
   return { ...toSession(row), photo_counts: parseCounts(row) }
 }
 
@@ -254,7 +260,7 @@ async function refuseTakenName(queries: Queries, taken: string): Promise<void> {
 }
 
 /** Two decimals, 0 of nothing. */
-function percentOf(part: number, total: number): number {
+export function percentOf(part: number, total: number): number {
   return total === 0 ? 0 : Math.round((part / total) * 10_000) / 100
 }
 

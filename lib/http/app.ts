@@ -3,26 +3,34 @@ import { zValidator } from '@hono/zod-validator'
 import { Hono, type Context, type MiddlewareHandler } from 'hono'
 import { cors } from 'hono/cors'
 import type * as z from 'zod'
-import { decodeJson } from '../protocol/codec.ts'
 import { formatCursor, type Positions } from '../protocol/cursor.ts'
 import { Refusal, refuseInput, type RefusalCode } from '../protocol/refusals.ts'
 import type { Answered, Where } from '../observers.ts'
 import type { Origins } from '../access/origins.ts'
-import { requireAnyPublish, requireApi, type Principal } from '../access/rights.ts'
+import type { HoldBytes } from '../access/pending-bytes.ts'
+import type { Principal } from '../access/rights.ts'
+import type { Room } from '../access/room.ts'
 import { isStorageFault, storageRefusal } from '../store/faults.ts'
 import type { Snapshot } from '../store/journal.ts'
+import type { Outcome } from '../store/idempotency.ts'
 import type { Queries } from '../store/schema.ts'
+import type { RunWrite } from '../store/write.ts'
+import { announcedBytes, bodyOf } from './body.ts'
+import { answerFile } from './files.ts'
+import { admit, guard, refuseStranger, type Env, type GuardServices } from './guard.ts'
+import { createAnswering, KEY_HEADER, keyOf, REPLAYED_HEADER } from './idempotency.ts'
 import { problem } from './problem.ts'
-import type { Input, Route, RunWrite } from './route.ts'
+import { quotaHeaders, RATE_HEADER, RATE_POLICY_HEADER } from './quota.ts'
+import { mayChange, type Answering, type Input, type Route } from './route.ts'
+import type { WebApp } from './web-app.ts'
 
 export const CURSOR_HEADER = 'Lightwire-Cursor'
 
-export interface AppServices {
+export interface AppServices extends GuardServices {
   readonly epoch: string
   readonly origins: () => Origins
-  /** Who may do everything without a token (`AUTH=off`). */
-  readonly anyone: Principal | undefined
-  readonly verify: (token: string) => Promise<Principal>
+  readonly room: Room
+  readonly holdBytes: HoldBytes
   readonly requireStanding: (principal: Principal) => void
   readonly snapshot: <T>(read: (queries: Queries) => Promise<T>) => Promise<Snapshot<T>>
   /** Resolves when what was committed by now is durable. */
@@ -32,9 +40,14 @@ export interface AppServices {
   readonly runWrite: RunWrite
   readonly bodyBytesMax: number
   /** Prometheus text, and who may read it. */
-  readonly metrics: { text(): Promise<string>; require(request: Request): Promise<void>; contentType: string }
+  readonly metrics: {
+    text(): Promise<string>
+    require(request: Request, from: Env['Bindings']): Promise<void>
+    contentType: string
+  }
   /** What explains the server to people and programs, by path. */
   readonly documents: ReadonlyMap<string, Document>
+  readonly webApp: WebApp
   readonly monotonicMs: () => number
   readonly onRefusal: (code: RefusalCode) => void
   readonly onBug: (error: unknown, where: Where) => void
@@ -49,21 +62,21 @@ export interface Document {
   readonly text: () => string
 }
 
-interface Env {
-  /** Made by whoever took the request. */
-  Bindings: { readonly requestId: string }
-  Variables: {
-    principal?: Principal
-    heads?: Positions
-    requestId: string
-    route?: string
-    code?: RefusalCode
-  }
-}
-
+/** What pages of other origins may read of an answer. */
+const EXPOSED = [
+  CURSOR_HEADER,
+  RATE_HEADER,
+  RATE_POLICY_HEADER,
+  REPLAYED_HEADER,
+  'Retry-After',
+  'X-Request-Id',
+]
 /** The documentation is static: no script, nothing from elsewhere. */
 const DOCUMENT_POLICY =
   "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** On an answer to HEAD whose body nobody makes. */
+const OF_NO_KNOWN_LENGTH = { 'Transfer-Encoding': 'chunked' }
 
 export function createApp(routes: readonly Route[], services: AppServices) {
   const app = new Hono<Env>()
@@ -75,6 +88,9 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     c.set('requestId', requestId)
     await next()
     c.res.headers.set('X-Request-Id', requestId)
+    const quota = c.get('quota')
+    if (quota) for (const [name, value] of quotaHeaders(quota)) c.res.headers.set(name, value)
+    if (c.req.method === 'HEAD') await announceLength(c.res)
     services.onAnswer({
       requestId,
       method: c.req.method,
@@ -89,21 +105,20 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     // Before the handler runs: a refusal's cursor never claims more than its maker had seen.
     c.set('heads', services.durableHeads())
     services.origins().requireHost(c.req.header('host') ?? null)
-    if (c.req.method !== 'GET' && c.req.method !== 'HEAD' && c.req.method !== 'OPTIONS') {
-      services.origins().requireOrigin(c.req.header('origin') ?? null)
+    if (mayChange(c.req.method, c.req.path)) {
+      services.origins().requirePage(c.req.raw.headers)
     }
     await next()
   })
-  app.use(
-    '/api/*',
-    cors({
-      origin: (origin) => (services.origins().allows(origin) ? origin : null),
-      allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
-      allowHeaders: ['Authorization', 'Content-Type', 'X-Request-Id'],
-      exposeHeaders: [CURSOR_HEADER, 'Retry-After', 'X-Request-Id'],
-      maxAge: 600,
-    }),
-  )
+  const shared = cors({
+    origin: (origin) => (services.origins().allows(origin) ? origin : null),
+    allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
+    allowHeaders: ['Authorization', 'Content-Type', KEY_HEADER, 'X-Request-Id'],
+    exposeHeaders: EXPOSED,
+    maxAge: 600,
+  })
+  app.use('/api/*', shared)
+  app.use('/ws/*', shared)
   for (const declared of routes) {
     const path = declared.path.replaceAll(/\{(\w+)\}/g, ':$1')
     const handlers: MiddlewareHandler<Env>[] = [guard(declared, services)]
@@ -116,19 +131,36 @@ export function createApp(routes: readonly Route[], services: AppServices) {
   for (const [path, { contentType, text }] of services.documents) {
     app.get(path, (c) => {
       c.set('route', path)
-      const headers = { 'Content-Type': contentType, 'Content-Security-Policy': DOCUMENT_POLICY }
-      return c.body(text(), 200, { ...headers, 'X-Content-Type-Options': 'nosniff' })
+      admit(c, services.countStranger(c.env.client))
+      return c.body(text(), 200, {
+        'Content-Type': contentType,
+        'Content-Security-Policy': DOCUMENT_POLICY,
+      })
     })
   }
   app.get('/metrics', async (c) => {
     c.set('route', '/metrics')
-    await services.metrics.require(c.req.raw)
+    services.origins().requirePage(c.req.raw.headers)
+    await services.metrics
+      .require(c.req.raw, c.env)
+      .catch((error: unknown) => refuseStranger(c, error, services))
     return c.body(await services.metrics.text(), 200, { 'Content-Type': services.metrics.contentType })
   })
 
-  app.notFound((c) => {
-    const allowed = methodsOf(routes, c.req.path)
-    if (services.documents.has(c.req.path) || c.req.path === '/metrics') allowed.push('GET')
+  app.get('*', async (c, next) => {
+    const file = await services.webApp.answer(c.req.path, c.req.raw.headers)
+    if (!file) return await next()
+    c.set('route', c.req.path.startsWith('/assets/') ? '/assets/*' : c.req.path)
+    admit(c, services.countStranger(c.env.client))
+    return file
+  })
+
+  app.notFound(async (c) => {
+    admit(c, services.countStranger(c.env.client))
+    const { path } = c.req
+    const allowed = methodsOf(routes, path)
+    if (services.documents.has(path) || path === '/metrics' || (await services.webApp.has(path)))
+      allowed.push('GET')
     if (allowed.length === 0) return refuse(c, new Refusal('not_found', 'there is nothing at this address'))
     const refusal = new Refusal('method_not_allowed', `this address takes ${allowed.join(', ')}`)
     return refuse(c, refusal, { Allow: allowed.join(', ') })
@@ -144,32 +176,65 @@ export function createApp(routes: readonly Route[], services: AppServices) {
   })
 
   async function answer(c: Context<Env>, declared: Route): Promise<Response> {
-    const { act } = declared
+    const { act, status } = declared
     if ('probe' in act) {
-      const { status, body } = await act.probe()
-      return finish(c, status, body, {})
+      const probed = await act.probe()
+      return finish(c, probed.status, JSON.stringify(probed.body), {})
     }
     if (!declared.query) refuseQuery(c)
-    const input = await inputOf(c, declared, services)
-    const { value, heads } = await perform(act, input)
-    return finish(c, declared.status, value, { [CURSOR_HEADER]: cursorOf(heads) })
+    const key = keyOf(c.req.header(KEY_HEADER), declared)
+    const { address, subject } = { address: c.env.client, ...c.get('principal') }
+    // Both are given back when the answer is made.
+    using _place = declared.waits ? services.room.take({ address, subject }) : undefined
+    const bytes = announcedBytes(c.req, declared, services.bodyBytesMax)
+    using _bytes = bytes > 0 ? services.holdBytes(bytes, subject ?? address) : undefined
+    const { input, sent } = await inputOf(c, declared, services)
+    // What its answer holds is then given to nobody, and a stream would be left by nobody.
+    if (c.req.method === 'HEAD' && 'stream' in act) return streamed(c, null)
+    if (c.req.method === 'HEAD' && 'give' in act) return finish(c, status, '', OF_NO_KNOWN_LENGTH)
+    if ('give' in act) return finish(c, status, JSON.stringify(await act.give(input)), {})
+    if ('stream' in act) return streamed(c, await act.stream(input))
+    if ('file' in act) return await answerFile(await act.file(input), input.headers)
+    const { method, path } = c.req
+    const request =
+      key === undefined ? undefined : { subject: input.principal.subject, method, path, key, body: sent }
+    const outcome = await perform(act, input, createAnswering(services, status, request))
+    const { answer: told, replayed } = outcome
+    const mark: Record<string, string> = replayed ? { [REPLAYED_HEADER]: 'true' } : {}
+    return finish(c, told.status, told.body, { [CURSOR_HEADER]: told.cursor, ...mark })
   }
 
-  async function perform(act: Exclude<Route['act'], { probe: unknown }>, input: Input<never, never, never>) {
-    if ('write' in act) return await services.runWrite((write) => act.write(write, input))
-    if ('run' in act) return { heads: services.durableHeads(), ...(await act.run(services.runWrite, input)) }
-    const seen = await services.snapshot((queries) => act.read(queries, input))
+  async function perform(
+    act: Extract<Route['act'], { run: unknown } | { write: unknown } | { read: unknown }>,
+    input: Input<never, never, never>,
+    answering: Answering<object>,
+  ): Promise<Outcome<unknown>> {
+    if ('run' in act) return await act.run(answering, input)
+    if ('write' in act) {
+      return await answering.write({ run: (write) => act.write(write, input), answer: ({ value }) => value })
+    }
+    const { value, heads } = await services.snapshot((queries) => act.read(queries, input))
     // What was read may be committed and not yet durable; a cursor never covers what a power cut could take.
     await services.durable()
-    return seen
+    return answering.made(value, heads)
   }
 
-  function finish(c: Context<Env>, status: number, body: object, headers: Record<string, string>) {
-    return c.body(JSON.stringify(body), status as 200, {
+  function finish(c: Context<Env>, status: number, body: string, headers: Record<string, string>) {
+    return c.body(body, status as 200, {
       'Content-Type': 'application/json',
       'Cache-Control': 'no-store',
       ...headers,
     })
+  }
+
+  function streamed(c: Context<Env>, stream: ReadableStream<Uint8Array> | null): Response {
+    // A proxy that gathers would hold events back.
+    const headers = {
+      'Content-Type': 'text/event-stream',
+      'Cache-Control': 'no-store',
+      'X-Accel-Buffering': 'no',
+    }
+    return stream ? c.body(stream, 200, headers) : c.body(null, 200, { ...headers, ...OF_NO_KNOWN_LENGTH })
   }
 
   function refuse(c: Context<Env>, refusal: Refusal, headers: Record<string, string> = {}): Response {
@@ -183,24 +248,12 @@ export function createApp(routes: readonly Route[], services: AppServices) {
   return app
 }
 
-function guard({ right, path }: Route, services: AppServices): MiddlewareHandler<Env> {
-  return async (c, next) => {
-    c.set('route', path)
-    if (right !== 'open') {
-      const principal = services.anyone ?? (await identify(c.req.header('authorization'), services))
-      c.set('principal', principal)
-      if (right === 'publish') requireAnyPublish(principal)
-      else requireApi(principal, right)
-    }
-    await next()
-  }
-}
-
-async function identify(authorization: string | undefined, { verify }: AppServices): Promise<Principal> {
-  if (authorization === undefined) throw new Refusal('unauthenticated', 'send Authorization: Bearer <token>')
-  const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1]
-  if (token === undefined) throw new Refusal('invalid_token', 'Authorization: expected Bearer <token>')
-  return await verify(token)
+/** A HEAD says the length that a GET would have (RFC 9110 §8.6); left without, its answer would say 0. */
+async function announceLength(response: Response): Promise<void> {
+  const { headers } = response
+  if (headers.has('Content-Length') || headers.has('Transfer-Encoding')) return
+  const { byteLength } = await response.arrayBuffer()
+  headers.set('Content-Length', String(byteLength))
 }
 
 function refuseInvalid(result: { success: boolean; error?: { issues: readonly z.core.$ZodIssue[] } }): void {
@@ -217,56 +270,24 @@ async function inputOf(
   c: Context<Env>,
   declared: Route,
   { bodyBytesMax, requireStanding }: AppServices,
-): Promise<Input<never, never, never>> {
+): Promise<{ input: Input<never, never, never>; sent: unknown }> {
   // The guard has set it; open routes are probes, which get no input.
   const principal = c.get('principal') as Principal
   const valid = (part: 'param' | 'query') => c.req.valid(part as never) as never
-  return {
+  const { sent, body } = await bodyOf(c.req, declared, bodyBytesMax)
+  const input = {
     params: declared.params ? valid('param') : (undefined as never),
     query: declared.query ? valid('query') : (undefined as never),
-    body: declared.body ? ((await bodyOf(c, declared, bodyBytesMax)) as never) : (undefined as never),
+    body: body as never,
     principal,
     signal: c.req.raw.signal,
+    headers: c.req.raw.headers,
+    limitSilence: c.env.limitSilence,
+    address: c.env.client,
+    requestId: c.get('requestId'),
     requireStanding: () => requireStanding(principal),
   }
-}
-
-/** The checked JSON body. @throws {Refusal} `unsupported_media_type`, `too_large`, `invalid_message` */
-async function bodyOf(
-  c: Context<Env>,
-  { body: schema, bodyOptional = false }: Pick<Route, 'body' | 'bodyOptional'>,
-  bytesMax: number,
-): Promise<unknown> {
-  if (!schema) return undefined
-  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
-  const wrongType = () =>
-    new Refusal('unsupported_media_type', 'the body must be Content-Type: application/json')
-  // A body that may be absent and has no type is perhaps there and empty.
-  if (type !== 'application/json' && !(bodyOptional && type === undefined)) throw wrongType()
-  const tooLarge = () => new Refusal('too_large', `the body is larger than ${bytesMax} bytes`)
-  if (Number(c.req.header('content-length') ?? 0) > bytesMax) throw tooLarge()
-  const bytes = await c.req.arrayBuffer().catch((error: unknown) => {
-    // Bun's own bound, a little above ours, met by a chunked body.
-    throw String(error).includes('maxRequestBodySize') ? tooLarge() : error
-  })
-  if (bytes.byteLength > bytesMax) throw tooLarge()
-  if (bodyOptional && bytes.byteLength === 0) return checked(schema, {})
-  if (type === undefined) throw wrongType()
-  return checked(schema, decodeJson(utf8(bytes)))
-}
-
-function checked(schema: z.ZodType, value: unknown): unknown {
-  const parsed = schema.safeParse(value, { reportInput: true })
-  if (!parsed.success) throw refuseInput(parsed.error.issues)
-  return parsed.data
-}
-
-function utf8(bytes: ArrayBuffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new Refusal('invalid_message', 'the body is not valid UTF-8')
-  }
+  return { input, sent }
 }
 
 function methodsOf(routes: readonly Route[], path: string): string[] {

@@ -38,6 +38,10 @@ export interface JobSignal {
   version(): number
   /** Resolves at the next pending job after `seen`, after `ms`, or when the signal aborts. */
   wait(seen: number, ms: number, signal: AbortSignal): Promise<void>
+  /** @throws {Refusal} `draining` */
+  requireOpen(): void
+  /** Tells the one that has waited longest. */
+  wake(): void
 }
 
 interface Fenced {
@@ -90,6 +94,7 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
     route({
       method: 'post',
       path: '/api/jobs/claim',
+      waits: true,
       summary: 'Leases the next pending job; with wait it holds on until there is one',
       tag,
       right: 'apiWrite',
@@ -97,18 +102,27 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
       body: claimInput,
       status: 200,
       answer: z.object({ job: jobSchema.nullable() }),
+      refuses: ['too_many_connections'],
       act: {
-        async run(runWrite, { query, body, principal, signal, requireStanding }) {
+        async run(answering, { query, body, principal, signal, requireStanding }) {
           const deadline = monotonicMs() + query.wait * 1000
-          for (;;) {
+          for (let waited = false; ; waited = true) {
             const seen = pending.version()
-            const claimed = await runWrite((write) => claimNextJob(write, principal.subject, body))
+            const claimed = await answering.write({
+              run: (write) => claimNextJob(write, principal.subject, body),
+              answer: ({ value }) => ({ job: value ?? null }),
+              keep: (job) => job !== undefined,
+            })
+            // Woken for a job, and given the one that an equal request got: this job is another waiter's.
+            if (waited && claimed.replayed) pending.wake()
             const left = deadline - monotonicMs()
-            const done = claimed.value !== undefined || left <= 0 || signal.aborted
-            if (done) return { ...claimed, value: { job: claimed.value ?? null } }
+            if (claimed.replayed || claimed.committed?.value !== undefined || left <= 0 || signal.aborted)
+              return claimed
+            pending.requireOpen()
             await pending.wait(seen, left, signal)
+            pending.requireOpen()
             // Nobody is there any more to work on it; the next waiter takes the job.
-            if (signal.aborted) return { ...claimed, value: { job: null } }
+            if (signal.aborted) return claimed
             requireStanding()
           }
         },

@@ -1,18 +1,21 @@
 /** Routes for operators (scope `admin`): who is connected, what flows, a word to all, an end to one, tokens. */
 import * as z from 'zod'
 import { timestamp } from '../protocol/server-messages.ts'
-import type { Revocation } from '../access/revocations.ts'
-import { KNOWN_SCOPE } from '../access/rights.ts'
+import { isCovered, type Revocation } from '../access/revocations.ts'
+import { grantSchema, GRANTS_MAX, KNOWN_SCOPE, requireGrants, type Principal } from '../access/rights.ts'
 import type { IssuedToken, TokenRequest } from '../access/tokens.ts'
 import { parsePublication, publishAll } from '../domain/publishing.ts'
 import { text } from '../domain/values.ts'
 import type { Positions } from '../protocol/cursor.ts'
-import { catalogue, channels, eventJson, isEventType, type Channel } from '../protocol/events.ts'
+import { catalogue, channels, eventJson, isEventType, NO_CONTROL, type Channel } from '../protocol/events.ts'
 import { clientTypeSchema } from '../protocol/messages.ts'
 import { Refusal } from '../protocol/refusals.ts'
-import type { Audience, ClientInfo } from '../realtime/hub.ts'
+import type { ClientInfo } from '../realtime/client-info.ts'
+import type { Audience } from '../realtime/hub.ts'
+import { transports } from '../realtime/medium.ts'
+import type { Outcome } from '../store/idempotency.ts'
 import { storeRevocation } from '../store/revocations.ts'
-import { route, type Input, type Ran, type Route, type RunWrite } from './route.ts'
+import { route, type Answering, type Input, type Route } from './route.ts'
 
 const tag = 'management'
 const TOKEN_SECONDS_MAX = 365 * 86_400
@@ -20,18 +23,23 @@ const whole = z.int().min(0)
 const channel = z.enum(channels)
 
 export interface ManagementServices {
-  readonly now: () => Date
+  /** The latest time that the clock of tokens showed. */
+  readonly latest: () => Date
   readonly clients: () => readonly ClientInfo[]
   readonly subscribers: (channel: Channel) => number
   readonly eventsLastMinute: (channel: Channel) => number
   /** Per channel the newest durable seq. */
   readonly heads: () => Positions
+  /** Per channel the newest seq that retention took. */
+  readonly trimmed: () => Positions
   /** @throws {Refusal} for what is reserved */
   readonly broadcast: (message: Message, audience: Audience) => { sent: Message; recipients: number }
   readonly disconnect: (id: string, options: { reason?: string; reconnect?: boolean }) => boolean
   readonly issueToken: (request: TokenRequest) => Promise<IssuedToken>
-  /** Applies a stored revocation here and now; how many connections it ended. */
-  readonly revoke: (revocation: Revocation) => number
+  /** Connections here whose principal is such. */
+  readonly countHeld: (matches: (principal: Principal) => boolean) => number
+  /** Applies a stored revocation here and now. */
+  readonly revoke: (revocation: Revocation) => unknown
 }
 
 type Message = z.output<typeof messageSchema>
@@ -45,7 +53,7 @@ const clientSchema = z
     connected_at: timestamp,
     last_seen: timestamp,
     protocol: z.string(),
-    transport: z.enum(['websocket']),
+    transport: z.enum(transports),
     channels: z.array(channel),
     cursor_lag: whole.meta({ description: 'durable events of its channels that it was not handed yet' }),
     queued_bytes: whole.meta({ description: 'unsent bytes' }),
@@ -57,12 +65,15 @@ const channelSchema = z
   .object({
     channel,
     head_seq: whole,
+    trimmed_seq: whole.meta({ description: 'events up to here are no longer kept' }),
     subscribers: whole,
     events_last_minute: whole.meta({ description: 'since this node started, if that is shorter ago' }),
   })
   .meta({ id: 'ChannelState' })
 
-const messageSchema = z.looseObject({ type: z.string().min(1).max(64) })
+const messageSchema = z.looseObject({
+  type: z.string().min(1).max(64).regex(NO_CONTROL, 'control characters are not allowed'),
+})
 
 const broadcastInput = z
   .strictObject({
@@ -82,8 +93,11 @@ const tokenInput = z
   .strictObject({
     subject: text(256).min(1),
     scope: z.string().max(4096).regex(KNOWN_SCOPE, 'names a scope that there is not'),
-    // Row-level grants are reserved: refused rather than silently without effect.
-    grants: z.undefined({ error: 'this server does not offer it yet' }).optional(),
+    grants: z
+      .array(grantSchema)
+      .max(GRANTS_MAX)
+      .optional()
+      .meta({ description: 'events that may be read beside those of the scope' }),
     expires_in: z.int().min(1).max(TOKEN_SECONDS_MAX).meta({ description: 'seconds' }),
   })
   .meta({ id: 'TokenRequest' })
@@ -104,7 +118,7 @@ const revocationAnswer = z.object({
   jti: z.string().optional(),
   subject: z.string().optional(),
   revoked_at: timestamp,
-  disconnected: whole.meta({ description: 'connections of this node that ended with it' }),
+  disconnected: whole.meta({ description: 'connections of this node that end with it' }),
 })
 
 export function managementRoutes(services: ManagementServices): readonly Route[] {
@@ -123,7 +137,7 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       status: 200,
       answer: z.object({ clients: z.array(clientSchema), count: whole }),
       act: {
-        run(_, { query }) {
+        run(answering, { query }) {
           const clients = services
             .clients()
             .filter(
@@ -132,7 +146,7 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
                 (query.channel === undefined || client.channels.includes(query.channel)) &&
                 (query.subject === undefined || client.subject === query.subject),
             )
-          return { value: { clients, count: clients.length } }
+          return answering.made({ clients, count: clients.length })
         },
       },
     }),
@@ -145,15 +159,16 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       status: 200,
       answer: z.object({ channels: z.array(channelSchema), count: whole }),
       act: {
-        run() {
-          const heads = services.heads()
+        run(answering) {
+          const [heads, trimmed] = [services.heads(), services.trimmed()]
           const states = channels.map((name) => ({
             channel: name,
             head_seq: heads[name] ?? 0,
+            trimmed_seq: trimmed[name] ?? 0,
             subscribers: services.subscribers(name),
             events_last_minute: services.eventsLastMinute(name),
           }))
-          return { value: { channels: states, count: states.length }, heads }
+          return answering.made({ channels: states, count: states.length }, heads)
         },
       },
     }),
@@ -167,7 +182,7 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       status: 200,
       answer: broadcastAnswer,
       refuses: ['conflict', 'too_large'],
-      act: { run: (runWrite, input) => broadcast(services, runWrite, input) },
+      act: { run: (answering, input) => broadcast(services, answering, input) },
     }),
     route({
       method: 'post',
@@ -184,14 +199,15 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       answer: z.object({ client_id: z.string(), disconnected: z.literal(true), reconnect: z.boolean() }),
       refuses: ['not_found'],
       act: {
-        run(_, { params: { client_id }, body: { reason, reconnect } }) {
-          const known = services.disconnect(client_id, {
-            reconnect,
-            ...(reason === undefined ? {} : { reason }),
-          })
-          if (!known) throw new Refusal('not_found', 'there is no such client connected')
-          return { value: { client_id, disconnected: true as const, reconnect } }
-        },
+        run: (answering, { params: { client_id }, body: { reason, reconnect } }) =>
+          answering.beside(() => {
+            const known = services.disconnect(client_id, {
+              reconnect,
+              ...(reason === undefined ? {} : { reason }),
+            })
+            if (!known) throw new Refusal('not_found', 'there is no such client connected')
+            return { client_id, disconnected: true as const, reconnect }
+          }),
       },
     }),
     route({
@@ -203,11 +219,20 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       body: tokenInput,
       status: 201,
       answer: tokenAnswer,
+      refuses: ['conflict'],
+      secret: true,
       act: {
-        async run(_, { body: { subject, scope, expires_in } }) {
-          const issued = await services.issueToken({ subject, scope, expiresInMs: expires_in * 1000 })
+        async run(answering, { body: { subject, scope, grants, expires_in } }) {
+          requireGrants(grants ?? [])
+          const issued = await services.issueToken({
+            subject,
+            scope,
+            ...(grants ? { grants } : {}),
+            expiresInMs: expires_in * 1000,
+          })
           const { token, jti, expiresAtMs } = issued
-          return { value: { token, jti, subject, scope, expires_at: new Date(expiresAtMs).toISOString() } }
+          const expires_at = new Date(expiresAtMs).toISOString()
+          return answering.made({ token, jti, subject, scope, expires_at })
         },
       },
     }),
@@ -222,16 +247,22 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
       status: 200,
       answer: revocationAnswer,
       act: {
-        async run(runWrite, { body }) {
+        async run(answering, { body }) {
           const what =
             'jti' in body
               ? ({ kind: 'jti', value: body.jti } as const)
               : ({ kind: 'subject', value: body.subject } as const)
-          const asked = services.now()
-          const { value: revocation, heads } = await runWrite((write) => storeRevocation(write, what, asked))
-          const disconnected = services.revoke(revocation)
-          const revoked_at = new Date(revocation.revokedAtMs).toISOString()
-          return { value: { ...body, revoked_at, disconnected }, heads }
+          const asked = services.latest()
+          const revoked = await answering.write({
+            run: (write) => storeRevocation(write, what, asked),
+            answer: ({ value: revocation }) => ({
+              ...body,
+              revoked_at: new Date(revocation.revokedAtMs).toISOString(),
+              disconnected: services.countHeld((principal) => isCovered(revocation, principal)),
+            }),
+          })
+          if (revoked.committed) services.revoke(revoked.committed.value)
+          return revoked
         },
       },
     }),
@@ -240,13 +271,15 @@ export function managementRoutes(services: ManagementServices): readonly Route[]
 
 async function broadcast(
   { broadcast: send, subscribers }: ManagementServices,
-  runWrite: RunWrite,
+  answering: Answering<z.output<typeof broadcastAnswer>>,
   { body, principal }: Pick<Input<undefined, undefined, typeof broadcastInput>, 'body' | 'principal'>,
-): Promise<Ran<z.output<typeof broadcastAnswer>>> {
+): Promise<Outcome<unknown>> {
   const { message, channel: to, client_type } = body
   if (!isEventType(message.type)) {
-    const { sent, recipients } = send(message, { channel: to, clientType: client_type })
-    return { value: { message: sent, channel: to ?? null, recipients } }
+    return await answering.beside(() => {
+      const { sent, recipients } = send(message, { channel: to, clientType: client_type })
+      return { message: sent, channel: to ?? null, recipients }
+    })
   }
   const publication = parsePublication(message, { command: false, subject: principal.subject })
   const { channel: own } = catalogue[message.type]
@@ -256,9 +289,12 @@ async function broadcast(
   if (client_type !== undefined) {
     throw new Refusal('invalid_message', 'client_type: an event of the catalogue goes to all subscribers')
   }
-  const { events, heads } = await runWrite((write) => publishAll(write, [publication]))
-  const [event] = events
-  if (!event) throw new Error('an event was published without a number')
-  const sent = JSON.parse(eventJson(event)) as Message
-  return { value: { message: sent, channel: own, recipients: subscribers(event.channel) }, heads }
+  return await answering.write({
+    run: (write) => publishAll(write, [publication]),
+    answer({ events: [event] }) {
+      if (!event) throw new Error('an event was published without a number')
+      const sent = JSON.parse(eventJson(event)) as Message
+      return { message: sent, channel: own, recipients: subscribers(event.channel) }
+    },
+  })
 }

@@ -10,8 +10,11 @@ import {
   photoSchema,
   photosInput,
 } from '../domain/photos.ts'
+import { sessionsSeen } from '../access/rights.ts'
+import type { Queries } from '../store/schema.ts'
 import { idParams, pageOf } from './answers.ts'
 import { route, type Route } from './route.ts'
+import { thumbnailSizes, type Thumbnails } from './thumbnails.ts'
 
 const tag = 'photos'
 
@@ -22,10 +25,11 @@ export const photoRoutes: readonly Route[] = [
     summary: 'Lists photos',
     tag,
     right: 'apiRead',
+    bySession: true,
     query: photoQuery,
     status: 200,
     answer: pageOf('photos', photoSchema),
-    act: { read: (queries, { query }) => listPhotos(queries, query) },
+    act: { read: (queries, { query, principal }) => listPhotos(queries, query, sessionsSeen(principal)) },
   }),
   route({
     method: 'get',
@@ -33,11 +37,12 @@ export const photoRoutes: readonly Route[] = [
     summary: 'One photo',
     tag,
     right: 'apiRead',
+    bySession: true,
     params: idParams,
     status: 200,
     answer: photoSchema,
     refuses: ['not_found'],
-    act: { read: (queries, { params }) => getPhoto(queries, params.id) },
+    act: { read: (queries, { params, principal }) => getPhoto(queries, params.id, sessionsSeen(principal)) },
   }),
   route({
     method: 'post',
@@ -71,3 +76,35 @@ export const photoRoutes: readonly Route[] = [
     act: { write: (write, { params, body }) => patchPhoto(write, params.id, body) },
   }),
 ]
+
+export interface ThumbnailServices {
+  readonly thumbnails: Thumbnails
+  readonly read: <T>(read: (queries: Queries) => Promise<T>) => Promise<T>
+}
+
+export function thumbnailRoutes(services: ThumbnailServices): readonly Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/photos/{id}/thumbnail',
+      summary: 'A small WebP image of the photo, where its file lies in PHOTO_FOLDERS and can be decoded',
+      tag,
+      right: 'apiRead',
+      bySession: true,
+      params: idParams,
+      query: z.strictObject({
+        size: z.enum(thumbnailSizes).default('320').meta({ description: 'longer edge in pixels' }),
+      }),
+      status: 200,
+      answer: z.string().meta({ contentMediaType: 'image/webp', description: 'the image' }),
+      refuses: ['not_found', 'no_preview', 'rate_limited'],
+      act: {
+        async file({ params, query, principal }) {
+          const seen = sessionsSeen(principal)
+          const { file_path } = await services.read((queries) => getPhoto(queries, params.id, seen))
+          return { contentType: 'image/webp', ...(await services.thumbnails.find(file_path, query.size)) }
+        },
+      },
+    }),
+  ]
+}

@@ -20,7 +20,7 @@ const titles: Readonly<Record<RefusalStatus, string>> = {
 
 /** `application/problem+json`; `error` repeats the sentence for older clients. */
 export function problem(
-  { code, message, faults, retryAfterMs, currentStatus }: Refusal,
+  { code, message, faults, retryAfterMs, currentStatus, members }: Refusal,
   headers: Record<string, string> = {},
 ): Response {
   const status = statusOf(code)
@@ -35,6 +35,7 @@ export function problem(
     error: message,
     ...(currentStatus === undefined ? {} : { current_status: currentStatus }),
     ...(faults.length > 0 ? { errors: faults } : {}),
+    ...members,
   }
   return new Response(JSON.stringify(body), {
     status,

@@ -12,6 +12,7 @@ import {
   sessionQuery,
   sessionSchema,
 } from '../domain/sessions.ts'
+import { sessionsSeen } from '../access/rights.ts'
 import { idParams, pageOf } from './answers.ts'
 import { route, type Route } from './route.ts'
 
@@ -24,10 +25,13 @@ export const sessionRoutes: readonly Route[] = [
     summary: 'Lists sessions',
     tag,
     right: 'apiRead',
+    bySession: true,
     query: sessionQuery,
     status: 200,
     answer: pageOf('sessions', sessionSchema),
-    act: { read: (queries, { query }) => listSessions(queries, query) },
+    act: {
+      read: (queries, { query, principal }) => listSessions(queries, query, sessionsSeen(principal)),
+    },
   }),
   route({
     method: 'get',
@@ -35,11 +39,14 @@ export const sessionRoutes: readonly Route[] = [
     summary: 'One session, with its photos counted by status',
     tag,
     right: 'apiRead',
+    bySession: true,
     params: idParams,
     status: 200,
     answer: sessionDetailSchema,
     refuses: ['not_found'],
-    act: { read: (queries, { params }) => getSession(queries, params.id) },
+    act: {
+      read: (queries, { params, principal }) => getSession(queries, params.id, sessionsSeen(principal)),
+    },
   }),
   route({
     method: 'post',

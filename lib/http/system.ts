@@ -2,6 +2,8 @@
 import * as z from 'zod'
 import { queueState } from '../domain/counters.ts'
 import { announceStatus, errorInput, reportError, statusInput } from '../domain/system.ts'
+import { serverMessages } from '../protocol/server-messages.ts'
+import type { LoadSample } from '../realtime/load.ts'
 import { route, type Route } from './route.ts'
 
 const tag = 'system'
@@ -22,6 +24,14 @@ const infoSchema = z.object({
   features: z.array(z.string()),
 })
 
+const loadSchema = z.object({
+  interval_ms: count.meta({ description: '0: none are taken' }),
+  samples: z
+    .array(serverMessages.resource_sample.omit({ type: true }).meta({ id: 'ResourceSample' }))
+    .readonly()
+    .meta({ description: 'of the last hour, at five seconds each; oldest first' }),
+})
+
 export interface SystemServices {
   /** Rejects when the database does not answer. */
   readonly probeDatabase: () => Promise<unknown>
@@ -34,6 +44,8 @@ export interface SystemServices {
   /** Bounds that a client can meet, by name. */
   readonly limits: Readonly<Record<string, number>>
   readonly features: readonly string[]
+  readonly sampleIntervalMs: number
+  readonly loadSamples: () => readonly LoadSample[]
 }
 
 export function systemRoutes(services: SystemServices): readonly Route[] {
@@ -72,6 +84,19 @@ export function systemRoutes(services: SystemServices): readonly Route[] {
       status: 200,
       answer: infoSchema,
       act: { read: () => Promise.resolve(info(services)) },
+    }),
+    route({
+      method: 'get',
+      path: '/api/system/load',
+      summary: 'What this node and its machine had in use; each new sample comes as a `resource_sample`',
+      tag,
+      right: 'apiRead',
+      status: 200,
+      answer: loadSchema,
+      act: {
+        run: (answering) =>
+          answering.made({ interval_ms: services.sampleIntervalMs, samples: services.loadSamples() }),
+      },
     }),
     route({
       method: 'post',

@@ -1,5 +1,5 @@
 /** Framings: how one JSON value becomes a frame and back, the same value in each of them. */
-import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
+import { constants, deflateRawSync, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import { Packr } from 'msgpackr'
 import { DEPTH_MAX, scanMessagePack } from './msgpack-scan.ts'
 import { Refusal } from './refusals.ts'
@@ -15,6 +15,8 @@ export const subprotocolOf = (framing: Framing) => `lightwire.v1.${framing}` as 
 /** Under this many bytes a single DEFLATE stream gains nothing over its own header and tables. */
 const DEFLATE_MIN_BYTES = 128
 const INT_MAX_32 = 2 ** 32 - 1
+/** Deepest nesting of an event: in a batch there are two more levels around it. */
+export const EVENT_DEPTH_MAX = DEPTH_MAX - 2
 
 // Records and extension types would not be read by other libraries; see PROTOCOL §1.
 const packr = new Packr({ useRecords: false, int64AsType: 'number', moreTypes: false })
@@ -52,8 +54,15 @@ export function encodeJson(framing: Framing, json: string): Frame {
   const packed = packr.pack(widenIntegers(JSON.parse(json)))
   // msgpackr hands out slices of a shared 8 KB buffer; a kept frame must not pin it.
   if (framing === 'msgpack') return new Uint8Array(packed)
-  const deflated =
-    packed.length < DEFLATE_MIN_BYTES ? null : deflateRawSync(packed, { level: constants.Z_BEST_SPEED })
+  return wrapDeflate(packed, (bytes) => deflateRawSync(bytes, { level: constants.Z_BEST_SPEED }))
+}
+
+/** A MessagePack value as a frame of the deflate framing: compressed where that makes it smaller. */
+export function wrapDeflate<B extends Uint8Array>(
+  packed: B,
+  deflateRaw: (bytes: B) => Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  const deflated = packed.length < DEFLATE_MIN_BYTES ? null : deflateRaw(packed)
   return deflated && deflated.length < packed.length ? prefixed(1, deflated) : prefixed(0, packed)
 }
 
@@ -63,7 +72,8 @@ export function encodeMessage(framing: Framing, message: object): Frame {
 }
 
 /**
- * Decodes one frame of at most `maxBytes` (inflated too).
+ * Decodes one frame of at most `maxBytes` (inflated too): text is JSON, bytes are the connection's binary framing,
+ * MessagePack where that is JSON.
  * @throws {Refusal} `invalid_message`, or `too_large` for a frame that inflates beyond the bound.
  */
 export function decodeFrame(framing: Framing, frame: string | Uint8Array, maxBytes: number): unknown {
@@ -75,7 +85,7 @@ export function decodeFrame(framing: Framing, frame: string | Uint8Array, maxByt
 
 /** Parses a JSON text whose depth is bounded before anything recursive sees it. @throws {Refusal} */
 export function decodeJson(json: string): unknown {
-  boundDepth(json)
+  requireDepth(json, DEPTH_MAX)
   let value: unknown
   try {
     value = JSON.parse(json)
@@ -88,14 +98,26 @@ export function decodeJson(json: string): unknown {
 function unwrapDeflate(frame: Uint8Array, maxBytes: number): Uint8Array {
   if (frame[0] === 0) return frame.subarray(1)
   if (frame[0] !== 1) throw new Refusal('invalid_message', 'a deflate frame begins with byte 0 or 1')
+  let inflated: Inflated
   try {
-    return inflateRawSync(frame.subarray(1), { maxOutputLength: maxBytes })
+    // Its types do not know what `info` makes it give.
+    const options = { maxOutputLength: maxBytes, info: true } as ZlibOptions
+    inflated = inflateRawSync(frame.subarray(1), options) as unknown as Inflated
   } catch (cause) {
     const tooLarge =
       cause instanceof RangeError || (cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'
     if (tooLarge) throw new Refusal('too_large', `the frame inflates to more than ${maxBytes} bytes`)
     throw new Refusal('invalid_message', 'the frame is not raw DEFLATE (RFC 1951)')
   }
+  if (inflated.engine.bytesWritten !== frame.length - 1)
+    throw new Refusal('invalid_message', 'bytes follow the DEFLATE stream')
+  return inflated.buffer
+}
+
+interface Inflated {
+  readonly buffer: Uint8Array
+  /** How many bytes it took. */
+  readonly engine: { readonly bytesWritten: number }
 }
 
 function prefixed(kind: 0 | 1, payload: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -140,7 +162,8 @@ function normalise(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, field]) => [key, normalise(field)]))
 }
 
-function boundDepth(json: string): void {
+/** Looks at a JSON text's brackets. @throws {Refusal} `invalid_message` where it nests deeper */
+export function requireDepth(json: string, levelsMax: number): void {
   let depth = 0
   let inString = false
   for (let at = 0; at < json.length; at += 1) {
@@ -151,8 +174,8 @@ function boundDepth(json: string): void {
     } else if (code === 0x22) inString = true
     else if (code === 0x7b || code === 0x5b) {
       depth += 1
-      if (depth > DEPTH_MAX)
-        throw new Refusal('invalid_message', `nesting is deeper than ${DEPTH_MAX} levels`)
+      if (depth > levelsMax)
+        throw new Refusal('invalid_message', `nesting is deeper than ${levelsMax} levels`)
     } else if (code === 0x7d || code === 0x5d) depth -= 1
   }
 }

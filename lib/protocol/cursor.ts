@@ -10,7 +10,10 @@ export interface Cursor {
   readonly positions: Positions
 }
 
-const CURSOR_LENGTH_MAX = 512
+export const CURSOR_LENGTH_MAX = 512
+const POSITION = `(?:${channels.join('|')})=(?:0|[1-9]\\d{0,15})`
+/** Its text; that a channel comes once, and that a position is an integer of JSON, is checked apart. */
+export const CURSOR_TEXT = new RegExp(`^[a-z0-9]{1,32}:(?:${POSITION}(?:,${POSITION})*)?$`)
 
 /** Writes a cursor, channels in alphabetic order: `k3v9q2:jobs=120,photos=88`. */
 export function formatCursor({ epoch, positions }: Cursor): string {
@@ -23,15 +26,13 @@ export function formatCursor({ epoch, positions }: Cursor): string {
 
 /** Reads a cursor. @throws {Refusal} `invalid_message` when it is not one. */
 export function parseCursor(text: string): Cursor {
-  const match = text.length <= CURSOR_LENGTH_MAX ? /^([a-z0-9]{1,32}):(.*)$/.exec(text) : null
-  const [, epoch, list] = match ?? []
-  if (epoch === undefined || list === undefined) throw malformed()
+  if (text.length > CURSOR_LENGTH_MAX || !CURSOR_TEXT.test(text)) throw malformed()
+  const [epoch = '', list = ''] = text.split(':')
   const positions: Positions = {}
   for (const part of list === '' ? [] : list.split(',')) {
-    const [channel = '', digits = '', ...rest] = part.split('=')
+    const [channel = '', digits] = part.split('=')
     const seq = Number(digits)
-    const known = isChannel(channel) && positions[channel] === undefined
-    if (!known || rest.length > 0 || !/^(0|[1-9]\d*)$/.test(digits) || !Number.isSafeInteger(seq))
+    if (!isChannel(channel) || positions[channel] !== undefined || !Number.isSafeInteger(seq))
       throw malformed()
     positions[channel] = seq
   }

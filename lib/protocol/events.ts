@@ -21,6 +21,9 @@ const ofPhoto = { photo_id: rowId, session_id: rowId.nullable().default(null) }
 /** U+0000 cannot be stored by every database. */
 // oxlint-disable-next-line no-control-regex -- it is the one that is refused
 export const NO_NUL = /^[^\u0000]*$/
+/** Names that stand on a line of their own, as in a stream of server-sent events, may not end it. */
+// oxlint-disable-next-line no-control-regex -- those are refused
+export const NO_CONTROL = /^[^\u0000-\u001f\u007f]*$/
 const jobId = z.string().min(1).max(64).regex(NO_NUL, 'must not contain U+0000')
 const ofJob = {
   job_id: jobId,

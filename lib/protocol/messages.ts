@@ -1,6 +1,6 @@
 /** The messages beside the events: what a client may say, and what the server answers (PROTOCOL §2). */
 import * as z from 'zod'
-import { channels, isChannel, type Channel } from './events.ts'
+import { channels, isChannel, jsonObject, type Channel } from './events.ts'
 import { excerpt, Refusal, refuseInput } from './refusals.ts'
 
 const CLIENT_NAME_LENGTH_MAX = 100
@@ -13,8 +13,20 @@ export const clientTypeSchema = z
 /** Names are compared with the known channels apart, so that an unknown one is `unknown_channel`. */
 const channelList = z.array(z.string(), { error: 'expected a list of channel names' }).min(1).max(50)
 
-/** Fields that PROTOCOL reserves are refused rather than silently ignored. */
-const notYet = z.undefined({ error: 'this server does not offer it yet' }).optional()
+/** What `batch_ms` is rounded up to, so that clients who want about the same share one batch. */
+const BATCH_MS = [0, 50, 100, 250, 500, 1000, 2000, 5000] as const
+const BATCH_MS_MAX = 5000
+
+/** Milliseconds that events are collected. */
+export function roundBatchMs(ms: number): number {
+  return BATCH_MS.find((step) => step >= ms) ?? BATCH_MS_MAX
+}
+
+/** Names one act, so that a repeat is told from a second one (PROTOCOL §6). Opaque, compared as it is. */
+export const idempotencyKey = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters')
+  .meta({ description: 'a repeat with the same key gets the first answer and changes nothing, for 24 hours' })
 
 /** The client's messages by type; their `id` is checked apart, so that a refusal can carry it. */
 export const clientMessages = {
@@ -26,15 +38,26 @@ export const clientMessages = {
   subscribe: z.object({
     channels: channelList,
     since: z.string().optional(),
-    where: notYet,
-    batch_ms: notYet,
-    conflate: notYet,
+    where: jsonObject
+      .optional()
+      .meta({ description: 'conditions on fields of the events, all of which must hold' }),
+    batch_ms: z
+      .number()
+      .min(0)
+      .max(BATCH_MS_MAX)
+      .optional()
+      .meta({ description: `events are collected so long; rounded up to ${BATCH_MS.join(', ')}` }),
+    conflate: z
+      .boolean()
+      .optional()
+      .meta({ description: 'of the state events of one batch only the newest per key' }),
   }),
   unsubscribe: z.object({ channels: channelList }),
   ping: z.object({}),
   publish: z.object({
     event: z.looseObject({ type: z.string() }),
     command: z.boolean().default(false),
+    key: idempotencyKey.optional(),
   }),
 } as const
 

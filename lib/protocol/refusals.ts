@@ -20,6 +20,7 @@ export const refusals = {
   host_refused: { status: 403 },
   unsupported_protocol: { status: 400, close: 4507 },
   not_found: { status: 404 },
+  no_preview: { status: 404 },
   method_not_allowed: { status: 405 },
   conflict: { status: 409 },
   cursor_gone: { status: 410, close: 4409 },
@@ -51,6 +52,8 @@ interface RefusalDetail {
   readonly retryAfterMs?: number
   /** Where a transition was refused: the state that it met. */
   readonly currentStatus?: string
+  /** Fields of its own beside those that every refusal has (RFC 9457 §3.2). */
+  readonly members?: Readonly<Record<string, unknown>>
   readonly cause?: unknown
 }
 
@@ -61,14 +64,16 @@ export class Refusal extends Error {
   readonly faults: readonly InputFault[]
   readonly retryAfterMs: number | undefined
   readonly currentStatus: string | undefined
+  readonly members: Readonly<Record<string, unknown>>
 
   constructor(code: RefusalCode, sentence: string, detail: RefusalDetail = {}) {
-    const { faults = [], retryAfterMs, currentStatus, cause } = detail
+    const { faults = [], retryAfterMs, currentStatus, members = {}, cause } = detail
     super(sentence, cause === undefined ? undefined : { cause })
     this.code = code
     this.faults = faults
     this.retryAfterMs = retryAfterMs
     this.currentStatus = currentStatus
+    this.members = members
   }
 }
 

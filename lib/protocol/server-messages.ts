@@ -1,6 +1,7 @@
 /** What the server says beside the events (PROTOCOL §2): one strict schema per message, as it is on the wire. */
 import * as z from 'zod'
 import { framings, subprotocolOf } from './codec.ts'
+import { CURSOR_LENGTH_MAX, CURSOR_TEXT } from './cursor.ts'
 import { channels, eventTypes } from './events.ts'
 import {
   clientMessages,
@@ -20,7 +21,8 @@ export const timestamp = z.iso
 
 export const cursor = z
   .string()
-  .regex(/^[a-z0-9]{1,32}:([a-z]+=\d+(,[a-z]+=\d+)*)?$/)
+  .regex(CURSOR_TEXT)
+  .max(CURSOR_LENGTH_MAX)
   .meta({ description: '<epoch>:<channel>=<seq>,… with the channels in alphabetic order' })
 
 export const channelName = z.enum(channels)
@@ -37,6 +39,15 @@ const retryAfterMs = z
   .min(0)
   .meta({ description: 'milliseconds after which the same may succeed' })
   .optional()
+
+const percentInUse = z
+  .number()
+  .min(0)
+  .max(100)
+  .nullable()
+  .meta({ description: 'percent; null where it could not be measured' })
+const perSecond = z.number().min(0)
+const whole = z.int().min(0)
 
 /** Said without being asked: no id. */
 const unasked = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
@@ -83,6 +94,29 @@ export const serverMessages = {
     timestamp,
     retry_after_ms: retryAfterMs,
   }),
+  batch: unasked('batch', {
+    channel: channelName,
+    after: z.int().min(0),
+    upto: z.int().min(0).meta({ description: 'positions after `after` up to here are covered' }),
+    events: z
+      .array(z.looseObject({ type: z.enum(eventTypes), seq: z.int().min(1) }))
+      .meta({ description: 'events of this channel, as they are sent alone; none where all were filtered' }),
+  }),
+  resource_sample: unasked('resource_sample', {
+    timestamp,
+    node: z.string(),
+    cpu: percentInUse,
+    memory: percentInUse,
+    disk: percentInUse,
+    rss_bytes: whole.meta({ description: 'memory of the server process' }),
+    connections: whole,
+    readers: whole.meta({ description: 'of these, those that read the journal' }),
+    queued_bytes: whole.meta({ description: 'unsent, over all connections' }),
+    events_per_second: z
+      .partialRecord(channelName, perSecond)
+      .meta({ description: 'published since the last sample; a channel without any is left out' }),
+    delivered_per_second: perSecond.meta({ description: 'events, once for each client' }),
+  }),
   token_expiring: unasked('token_expiring', { expires_at: timestamp }),
   disconnect: unasked('disconnect', {
     code: z.int().min(1000).max(4999).meta({ description: 'the close code that follows (RFC 6455 §7.4)' }),
@@ -104,9 +138,8 @@ export const replyTypes = {
   publish: 'published',
 } as const satisfies Record<ClientMessageType, ServerMessageType>
 
-/** Types that an ephemeral message may not have: they are the protocol's own, `batch` reserved for it. */
+/** Types that an ephemeral message may not have: they are the protocol's own. */
 export const protocolTypes: ReadonlySet<string> = new Set([
   ...Object.keys(clientMessages),
   ...Object.keys(serverMessages),
-  'batch',
 ])

@@ -20,9 +20,24 @@ export function frameFault(frame: unknown): string | undefined {
   const type = (frame as { type?: unknown } | null)?.type
   if (typeof type !== 'string') return 'a frame is a map with a string "type"'
   const result = frameSchemas.get(type)?.safeParse(frame)
+  if (type === 'batch' && result?.success) return batchFault(result.data)
   if (!result?.error) return undefined
   const faults = result.error.issues.map(({ path, message }) => `${path.map(String).join('.')}: ${message}`)
   return `${type}: ${faults.join('; ')}`
+}
+
+/** Its events conform, are of its channel and lie, in order, in what it covers. */
+function batchFault({ channel, after, upto, events }: Record<string, unknown>): string | undefined {
+  let last = Number(after)
+  if (last > Number(upto)) return `batch: covers ${last} to ${String(upto)}`
+  for (const event of events as { channel?: unknown; seq: number }[]) {
+    const fault = frameFault(event)
+    if (fault !== undefined) return `batch: ${fault}`
+    if (event.channel !== channel || event.seq <= last || event.seq > Number(upto))
+      return `batch: ${String(channel)} ${String(after)}–${String(upto)} holds ${String(event.channel)}/${event.seq}`
+    last = event.seq
+  }
+  return undefined
 }
 
 function eventSchema(type: EventType): z.ZodObject {

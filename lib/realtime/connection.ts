@@ -1,37 +1,44 @@
-/** One attached client: its frames in, its replies out, what it is, what it follows and how far it got. */
-import { decodeFrame, encodeMessage, type Framing } from '../protocol/codec.ts'
-import { formatCursor, type Positions } from '../protocol/cursor.ts'
-import { channels as allChannels, type Channel } from '../protocol/events.ts'
+/** One attached client: its frames in, its replies out, what it is and what it follows. */
+import { decodeFrame, type Framing } from '../protocol/codec.ts'
+import type { Positions } from '../protocol/cursor.ts'
+import type { Channel } from '../protocol/events.ts'
 import { errorMessage, idOf, parseIncoming, type Incoming } from '../protocol/messages.ts'
-import { closeCodeOf, mayReconnect, Refusal, type RefusalCode } from '../protocol/refusals.ts'
+import { Refusal, type RefusalCode } from '../protocol/refusals.ts'
 import type { Principal } from '../access/rights.ts'
+import type { Place } from '../access/room.ts'
+import type { Rate } from '../setting-values.ts'
+import type { FilterQuota } from './filter-quota.ts'
+import { Following, type Subscription } from './following.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
-import { positionOf, type Follower, type Readers, type Subscription } from './reader.ts'
-import { closeReason, OPEN, type Socket } from './socket.ts'
-import { frameBytes, type Topics } from './topic.ts'
+import type { Medium } from './medium.ts'
+import { Outlet, type OutletServices } from './outlet.ts'
+import { Patience } from './patience.ts'
+import { Pongs, type MessageId } from './pongs.ts'
+import type { Follower, Readers } from './reader.ts'
+import type { Socket } from './socket.ts'
+import type { EncodedEvent } from './tail.ts'
+import type { Topics } from './topics.ts'
+import type { Batch } from './window.ts'
 
-/** After this many unacceptable messages in a row the client is not speaking the protocol. */
-const FAULTS_MAX = 20
-/** Pings that wait for their pong at once. */
-const PONGS_MAX = 32
 /** Publishes of one client that wait for their commit; over it its socket pauses. */
 const PUBLISHES_MAX = 64
-
-type MessageId = string | number | undefined
 
 /** Acts on one message; a promise holds back the messages behind it. @throws {Refusal} */
 export type Dispatch = (connection: Connection, incoming: Incoming) => void | Promise<void>
 
 /** What connections need from the rest; one object for all of them. */
-export interface ConnectionServices {
+export interface ConnectionServices extends OutletServices {
   readonly epoch: string
   readonly heartbeatMs: number
   readonly frameBytesMax: number
+  /** Of the messages of one connection; undefined is no limit. */
+  readonly messageRate: Rate | undefined
   readonly now: () => Date
   /** A clock that no time setting moves, in milliseconds. */
   readonly monotonicMs: () => number
   readonly topics: Topics
   readonly readers: Readers
+  readonly filters: FilterQuota
   readonly dispatch: Dispatch
   /** Connections that owe a pong: told when topics move. */
   readonly awaiting: Set<Connection>
@@ -39,72 +46,65 @@ export interface ConnectionServices {
   readonly heads: () => Positions
   /** Resolves when all of that is durable and handed to the topics; undefined when it is already. */
   readonly settled: () => Promise<void> | undefined
-  /** Unsent bytes from which on a client is slow. */
-  readonly highWaterBytes: () => number
-  readonly beforeSend: (bytes: number) => void
   readonly onMovedAside: (connection: Connection) => void
-  readonly onDropped: () => void
   readonly onRefusal: (code: RefusalCode) => void
   readonly onFault: (fault: unknown) => void
   readonly onBug: (error: unknown, where: { readonly client_id: string }) => void
 }
 
-interface EndOptions {
-  readonly closeCode?: number
-  readonly retryAfterMs?: number
-}
-
 // A class, for its size: thousands of idle connections share the methods of one prototype.
-export class Connection implements Follower, InboxOwner {
+export class Connection extends Outlet implements Follower, InboxOwner {
   principal: Principal | undefined
   clientType: string | null = null
   clientName: string | null = null
-  readonly attachedMs: number
+  attachedMs: number
   /** When anything last came from the client, or bytes that waited for it moved. All `…Ms` are monotonic time. */
   lastHeardMs: number
   lastPingMs: number
-  /** Since when unsent bytes stand still; undefined while none wait or they move. */
-  stalledSinceMs: number | undefined
   warnedOfExpiry = false
-  /** How this side ended it, where it did. */
-  ended: { readonly code: number; readonly reason: string } | undefined
   readonly connectedAt: Date
-  readonly subscriptions = new Map<Channel, Subscription>()
-  private faults = 0
-  private publishes = 0
+  readonly following: Following
+  publishes = 0
+  readonly patience: Patience
   private readonly inbox = new Inbox(this)
-  private pongs: { readonly id: MessageId; readonly target: Positions }[] | undefined
+  private pongs: Pongs | undefined
 
   constructor(
     readonly id: string,
-    readonly socket: Socket,
-    readonly framing: Framing,
+    socket: Socket,
+    medium: Medium,
     private readonly services: ConnectionServices,
+    private readonly place: Place,
   ) {
+    super(socket, medium, services)
+    this.patience = new Patience(services.messageRate)
+    this.following = new Following(this, services)
     this.connectedAt = services.now()
     this.attachedMs = services.monotonicMs()
     this.lastHeardMs = this.attachedMs
     this.lastPingMs = this.attachedMs
   }
 
+  get subscriptions(): ReadonlyMap<Channel, Subscription> {
+    return this.following.subscriptions
+  }
+
   get channels(): Channel[] {
-    return allChannels.filter((channel) => this.subscriptions.has(channel))
+    return this.following.channels
+  }
+
+  /** What limits count this client by. */
+  get address(): string {
+    return this.place.address
+  }
+
+  get framing(): Framing {
+    return this.medium.framing
   }
 
   /** How far this connection got, over all channels it follows. */
   get cursor(): string {
-    const positions: Positions = {}
-    for (const [channel, subscription] of this.subscriptions) positions[channel] = positionOf(subscription)
-    return formatCursor({ epoch: this.services.epoch, positions })
-  }
-
-  get isOpen(): boolean {
-    return this.socket.readyState === OPEN
-  }
-
-  /** Whether more bytes wait for this client than a quick one ever has. */
-  get isSlow(): boolean {
-    return this.unsentBytes() > this.services.highWaterBytes()
+    return this.following.cursor(this.services.epoch)
   }
 
   /** Whether it is owed so much that nothing more is read from it. */
@@ -118,19 +118,22 @@ export class Connection implements Follower, InboxOwner {
     this.inbox.throttle()
   }
 
-  unsentBytes(): number {
-    return this.socket.getBufferedAmount()
-  }
-
   /** One frame of the client. */
   receive(frame: string | Uint8Array): void {
     this.heard()
-    this.inbox.receive(frame)
+    if (this.isOpen) this.inbox.receive(frame)
   }
 
   /** A ping or pong of RFC 6455 came. */
   heard(): void {
     this.lastHeardMs = this.services.monotonicMs()
+  }
+
+  /** A ping came: an answered frame like any other, so it counts as a message. */
+  pinged(): void {
+    this.heard()
+    const limited = this.patience.admit(this.lastHeardMs)
+    if (limited) this.fail(limited, undefined)
   }
 
   /** Bytes that waited have moved. */
@@ -148,63 +151,47 @@ export class Connection implements Follower, InboxOwner {
 
   /** Leaves its topics for the journal: one stalled laptop must not hold up ninety-nine others. */
   moveAside(): void {
-    let moved = false
-    for (const subscription of this.subscriptions.values()) {
-      if (!subscription.live) continue
-      this.park(subscription)
-      moved = true
-    }
-    if (!moved) return
+    if (!this.following.parkAll()) return
     this.services.onMovedAside(this)
     this.read()
   }
 
-  /** Begins at `position`, else at the head; with `keep` a channel already followed goes on where it is. */
-  follow(channel: Channel, position: number | undefined, { keep }: { keep: boolean }): void {
-    const existing = this.subscriptions.get(channel)
-    if (existing && keep) return
-    if (existing?.live) this.park(existing)
-    const topic = this.services.topics.of(channel, this.framing)
-    this.subscriptions.set(channel, { topic, position: position ?? topic.published, live: false })
-  }
-
   drop(channel: Channel): void {
-    const subscription = this.subscriptions.get(channel)
-    if (subscription?.live) this.park(subscription)
-    this.subscriptions.delete(channel)
+    this.following.drop(channel)
     this.onMoved()
   }
 
-  /** Takes on new rights; what they no longer cover ends at once. */
+  /** Takes on new rights; what they no longer cover ends at once. @throws {Refusal} `too_many_connections` */
   adopt(principal: Principal): void {
+    this.place.identify(principal.subject)
     this.principal = principal
     this.warnedOfExpiry = false
-    for (const channel of this.channels) if (!principal.rights.read.has(channel)) this.drop(channel)
+    this.following.limit()
+    this.onMoved()
+    this.read()
   }
 
   /** Answers a ping when everything committed by now has been sent here. @throws {Refusal} `rate_limited` */
   awaitPong(id: MessageId): void {
-    this.pongs ??= []
-    if (this.pongs.length >= PONGS_MAX) {
-      const retryAfterMs = this.services.heartbeatMs
-      throw new Refusal('rate_limited', `${PONGS_MAX} pings wait for their pong`, { retryAfterMs })
-    }
-    this.pongs.push({ id, target: this.services.heads() })
+    this.pongs ??= new Pongs()
+    this.pongs.add(id, this.services.heads(), this.services.heartbeatMs)
     this.services.awaiting.add(this)
-    const settled = this.services.settled()
-    settled?.then(
-      () => this.onMoved(),
-      (error: unknown) => this.fail(error, id),
-    )
+    const settled = this.services.settled()?.then(() => this.onMoved())
+    settled?.catch((error: unknown) => this.fail(error, id))
     this.onMoved()
   }
 
-  /** Sends a message of the server's own; it goes around the journal. */
-  send(message: object): void {
-    if (!this.isOpen) return
-    const frame = encodeMessage(this.framing, message)
-    this.services.beforeSend(frameBytes(frame))
-    if (this.socket.send(frame) === 0 && this.isOpen) this.services.onDropped()
+  sendEvent(event: EncodedEvent): number {
+    const sent = this.hand(this.medium.event(event))
+    if (sent > 0) this.trace?.noteSent('journal', event, sent)
+    return sent
+  }
+
+  sendBatch(batch: Batch): number {
+    const cursorAt = (seq: number) => this.following.cursor(this.services.epoch, { [batch.channel]: seq })
+    const sent = this.hand(this.medium.batch(batch, cursorAt))
+    if (sent > 0) this.trace?.noteSent('journal', batch, sent)
+    return sent
   }
 
   reply({ id }: { readonly id?: MessageId }, message: object): void {
@@ -218,79 +205,55 @@ export class Connection implements Follower, InboxOwner {
     if (refusal.cause !== undefined) this.services.onFault(refusal)
     this.services.onRefusal(refusal.code)
     this.reply({ id }, errorMessage(refusal, this.services.now()))
-    if (refusal.code !== 'invalid_message') return
-    this.faults += 1
-    if (this.faults >= FAULTS_MAX) this.end('invalid_message', `${FAULTS_MAX} unacceptable messages in a row`)
-  }
-
-  /** Says why, then closes. */
-  end(
-    code: RefusalCode,
-    reason: string,
-    { closeCode = closeCodeOf(code), retryAfterMs }: EndOptions = {},
-  ): void {
-    if (!this.isOpen) return
-    const reconnect = mayReconnect(closeCode)
-    const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
-    this.send({ type: 'disconnect', code: closeCode, reason, reconnect, ...retry })
-    this.ended = { code: closeCode, reason }
-    const stuck = this.isSlow || this.stalledSinceMs !== undefined
-    this.socket.close(closeCode, closeReason(reason))
-    // A socket that takes nothing would linger until its bytes time out.
-    if (stuck) this.socket.terminate()
+    const { retryAfterMs } = refusal
+    const last = this.patience.lost(refusal.code, this.services.monotonicMs())
+    if (last !== undefined) this.end(refusal.code, last, retryAfterMs === undefined ? {} : { retryAfterMs })
   }
 
   /** The socket is gone. */
   detach(): void {
-    for (const { live, topic } of this.subscriptions.values())
-      if (live) this.services.topics.leave(topic, this.socket)
-    this.subscriptions.clear()
+    this.following.clear()
     this.pongs = undefined
     this.services.awaiting.delete(this)
     this.inbox.clear()
     this.services.readers.forget(this)
+    this.place[Symbol.dispose]()
   }
 
   onMoved(): void {
-    for (let first = this.pongs?.[0]; first; first = this.pongs?.[0]) {
-      const { target, id } = first
-      for (const [channel, subscription] of this.subscriptions) {
-        if (positionOf(subscription) < (target[channel] ?? 0)) return
-      }
-      this.pongs?.shift()
-      this.reply({ id }, { type: 'pong', timestamp: this.services.now().toISOString(), cursor: this.cursor })
-    }
-    this.pongs = undefined
-    this.services.awaiting.delete(this)
+    const now = () => this.services.now().toISOString()
+    // What a full mailbox has no room for comes after a poll, and one who asks and polls in turn would wait for itself.
+    const isFull = this.medium.transport === 'poll' && this.unsentBytes() > this.services.highWaterBytes()
+    this.pongs?.settle(
+      (target) => isFull || this.following.hasReached(target),
+      (id) => this.reply({ id }, { type: 'pong', timestamp: now(), cursor: this.cursor }),
+    )
+    if (this.pongs?.isEmpty) this.services.awaiting.delete(this)
   }
 
   onOvertaken(channel: Channel): void {
     this.end('cursor_gone', `events of channel ${channel} after this position are no longer kept`)
   }
 
-  private park(subscription: Subscription): void {
-    this.services.topics.leave(subscription.topic, this.socket)
-    subscription.live = false
-    subscription.position = subscription.topic.published
-  }
-
   /** Never throws and never rejects: whatever goes wrong becomes an `error` message. */
   handle(frame: string | Uint8Array): Promise<void> | undefined {
     let id: MessageId
+    const limited = this.patience.admit(this.services.monotonicMs())
     try {
-      // Text is JSON; bytes are the connection's binary framing, MessagePack where that is JSON.
-      const binary = this.framing === 'json' ? 'msgpack' : this.framing
-      const framing = typeof frame === 'string' ? 'json' : binary
-      const value = decodeFrame(framing, frame, this.services.frameBytesMax)
+      const value = decodeFrame(this.framing, frame, this.services.frameBytesMax)
       id = idOf(value)
+      // Only now, so that the refusal carries the message's id.
+      if (limited) throw limited
       const pending = this.services.dispatch(this, parseIncoming(value))
-      if (!pending) this.faults = 0
+      if (!pending) this.patience.regained()
       return pending?.then(
-        () => void (this.faults = 0),
+        () => this.patience.regained(),
         (error: unknown) => this.fail(error, id),
       )
     } catch (error) {
-      this.fail(error, id)
+      this.fail(limited ?? error, id)
+      // As Bun does with a frame that is too large before anything is inflated.
+      if (error instanceof Refusal && error.code === 'too_large') this.end(error.code, error.message)
       return undefined
     }
   }

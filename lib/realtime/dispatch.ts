@@ -1,10 +1,12 @@
 /** What each message of a client does: one function per type of PROTOCOL §2, the rest goes to custom handlers. */
 import { parseCursor, type Cursor } from '../protocol/cursor.ts'
 import type { Channel } from '../protocol/events.ts'
+import { parseFilter } from '../protocol/filter.ts'
 import * as messages from '../protocol/messages.ts'
 import { closeCodeOf, excerpt, Refusal, type RefusalCode } from '../protocol/refusals.ts'
 import { requireApi, requireChannel, type Principal } from '../access/rights.ts'
 import type { Connection, Dispatch } from './connection.ts'
+import { PLAIN, type Options } from './topic.ts'
 
 /** Who sent a message, for a custom handler. */
 export interface HandlerClient {
@@ -29,9 +31,13 @@ export interface DispatchServices {
   readonly handlers: Handlers
   /** With `AUTH=off`: who everybody is, whatever token they send. */
   readonly anyone?: Principal | undefined
-  readonly verify: (token: string) => Promise<Principal>
+  readonly verify: (token: string, address: string) => Promise<Principal>
+  /** @throws {Refusal} `draining`: from then on nothing is published */
+  readonly requireOpen: () => void
   /** Hands out what waits for company, so that the head is behind everything acknowledged. */
   readonly flush: () => void
+  /** Learns of what other nodes have committed, where a cursor names it and this node has not heard of it yet. */
+  readonly catchUp?: (cursor: Cursor) => Promise<void> | undefined
   /** What becomes of a channel of a cursor now. */
   readonly judge: (cursor: Cursor, channel: Channel) => messages.Recovery
   /** The channel of an event type. @throws {Refusal} `unknown_type` */
@@ -39,8 +45,7 @@ export interface DispatchServices {
   /** @throws {Refusal} as the domain refuses */
   readonly publish: (
     principal: Principal,
-    event: { readonly type: string } & Record<string, unknown>,
-    command: boolean,
+    message: messages.ClientMessage<'publish'>,
   ) => Promise<{ channel: Channel; seq: number }>
   readonly onRefusal: (code: RefusalCode) => void
 }
@@ -50,7 +55,7 @@ export function createDispatch(services: DispatchServices): Dispatch {
     const { token } = messages.parseBody('auth', incoming.body)
     const before = connection.principal
     try {
-      const principal = services.anyone ?? (await services.verify(token))
+      const principal = services.anyone ?? (await services.verify(token, connection.address))
       if (before && before.subject !== principal.subject) {
         throw new Refusal('invalid_token', 'a live connection keeps its subject')
       }
@@ -86,18 +91,38 @@ export function createDispatch(services: DispatchServices): Dispatch {
     })
   }
 
-  function subscribe(connection: Connection, incoming: messages.Incoming, principal: Principal): void {
+  function subscribe(
+    connection: Connection,
+    incoming: messages.Incoming,
+    principal: Principal,
+  ): void | Promise<void> {
     const body = messages.parseBody('subscribe', incoming.body)
     const wanted = messages.parseChannels(body.channels)
     for (const channel of wanted) requireChannel(principal, 'read', channel)
     const since = body.since === undefined ? undefined : parseCursor(body.since)
+    const options = optionsOf(body, wanted)
+    if (options.filter) connection.following.requireFilter(options.filter.key)
+    const request = { wanted, since, options }
+    // Messages behind this one wait for it.
+    const learned = since && services.catchUp?.(since)
+    if (!learned) return follow(connection, incoming, request)
+    return learned.then(() => {
+      if (connection.isOpen) follow(connection, incoming, request)
+    })
+  }
+
+  function follow(
+    connection: Connection,
+    incoming: messages.Incoming,
+    { wanted, since, options }: { wanted: readonly Channel[]; since: Cursor | undefined; options: Options },
+  ): void {
     const recovery: Record<string, messages.Recovery> = {}
     services.flush()
     for (const channel of wanted) {
       const outcome: messages.Recovery = since ? services.judge(since, channel) : { status: 'live' }
       recovery[channel] = outcome
       const position = outcome.status === 'recovered' ? since?.positions[channel] : undefined
-      connection.follow(channel, position, { keep: outcome.status === 'live' })
+      connection.following.follow(channel, options, position, { keep: outcome.status === 'live' })
     }
     const { channels, cursor } = connection
     connection.reply(incoming, { type: 'subscription_confirmed', channels, cursor, recovery })
@@ -112,10 +137,12 @@ export function createDispatch(services: DispatchServices): Dispatch {
 
   /** Queued in the order received; the answer comes when it is durable, other messages need not wait for it. */
   function publish(connection: Connection, incoming: messages.Incoming, principal: Principal): void {
-    const { event, command } = messages.parseBody('publish', incoming.body)
+    const message = messages.parseBody('publish', incoming.body)
+    const { event, command } = message
     requireChannel(principal, 'publish', services.channelOf(event.type))
     if (command) requireApi(principal, 'apiWrite')
-    const published = services.publish(principal, event, command)
+    services.requireOpen()
+    const published = services.publish(principal, message)
     connection.countPublish(1)
     published
       .then(
@@ -162,4 +189,14 @@ export function createDispatch(services: DispatchServices): Dispatch {
         return custom(connection, incoming, principal)
     }
   }
+}
+
+/** Whoever asks for anything beside bare events understands batches; one that holds nothing back adds no delay. */
+function optionsOf(
+  { where, batch_ms, conflate = false }: messages.ClientMessage<'subscribe'>,
+  channels: readonly Channel[],
+): Options {
+  if (where === undefined && batch_ms === undefined && !conflate) return PLAIN
+  const filter = where === undefined ? undefined : parseFilter(where, channels)
+  return { filter, batchMs: messages.roundBatchMs(batch_ms ?? 0), conflate }
 }

@@ -1,6 +1,6 @@
 /** Ephemeral messages: an operator's or the program's own words, outside the journal, unlike anything of the protocol. */
 import { encodeMessage, framings, type Frame, type Framing } from '../protocol/codec.ts'
-import { isEventType } from '../protocol/events.ts'
+import { isEventType, NO_CONTROL } from '../protocol/events.ts'
 import { protocolTypes } from '../protocol/server-messages.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import { frameBytes } from './topic.ts'
@@ -23,6 +23,8 @@ export function encodeForAll(message: object): Map<Framing, Frame> {
 export function refuseReserved(message: Ephemeral): void {
   const reserved = protocolTypes.has(message.type) || isEventType(message.type)
   if (reserved) throw new Refusal('invalid_message', `type: "${message.type}" is reserved`)
+  if (!NO_CONTROL.test(message.type))
+    throw new Refusal('invalid_message', 'type: control characters are not allowed')
   const field = ['seq', 'channel', 'id'].find((name) => Object.hasOwn(message, name))
   if (field !== undefined)
     throw new Refusal('invalid_message', `${field}: not allowed in an ephemeral message`)

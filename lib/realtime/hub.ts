@@ -1,39 +1,28 @@
 /** The hub: every attached client, the events on their way to them, and the signs of life. */
 import { randomBytes } from 'node:crypto'
-import { subprotocolOf, type Framing } from '../protocol/codec.ts'
+import { subprotocolOf } from '../protocol/codec.ts'
 import type { Positions } from '../protocol/cursor.ts'
 import type { Channel } from '../protocol/events.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import type { Principal } from '../access/rights.ts'
+import type { Place } from '../access/room.ts'
 import { Tally } from '../tally.ts'
+import { describe, type ClientInfo } from './client-info.ts'
 import { Connection, type ConnectionServices } from './connection.ts'
+import { dismissAll } from './departure.ts'
 import { encodeForAll, refuseReserved, type Ephemeral } from './ephemeral.ts'
-import { checkLiveness, REVOKED, type LivenessOptions } from './liveness.ts'
+import { createLiveness, REVOKED, type LivenessOptions } from './liveness.ts'
+import { createFilterQuota } from './filter-quota.ts'
+import type { Medium } from './medium.ts'
 import { createPages, type JournalReader } from './pages.ts'
 import { createRates } from './rates.ts'
-import { createReaders, positionOf } from './reader.ts'
+import { createReaders } from './reader.ts'
 import type { Socket } from './socket.ts'
 import { createSweep } from './sweep.ts'
 import { createTail, type EncodedEvent } from './tail.ts'
-import { createTopics, frameBytes, type Publisher } from './topic.ts'
-
-/** A client as lists show it. */
-export interface ClientInfo {
-  readonly id: string
-  readonly client_type: string | null
-  readonly client_name: string | null
-  readonly subject: string | null
-  readonly connected_at: string
-  readonly last_seen: string
-  readonly protocol: string
-  readonly transport: 'websocket'
-  readonly channels: Channel[]
-  /** Events of its channels that are durable and not yet handed to it. */
-  readonly cursor_lag: number
-  /** Unsent bytes. */
-  readonly queued_bytes: number
-  readonly node: string
-}
+import { frameBytes } from './topic.ts'
+import { createTopics, type Publisher } from './topics.ts'
+import { createTraces } from './traces.ts'
 
 /** Whom an ephemeral message is for; what is left out does not narrow it. */
 export interface Audience {
@@ -51,7 +40,14 @@ interface HubOptions
     LivenessOptions,
     Omit<
       ConnectionServices,
-      'topics' | 'readers' | 'beforeSend' | 'highWaterBytes' | 'heartbeatMs' | 'onDropped' | 'awaiting'
+      | 'topics'
+      | 'readers'
+      | 'beforeSend'
+      | 'highWaterBytes'
+      | 'heartbeatMs'
+      | 'onDropped'
+      | 'awaiting'
+      | 'filters'
     > {
   readonly journal: JournalReader
   readonly publisher: Publisher
@@ -59,11 +55,13 @@ interface HubOptions
   readonly startHeads: Positions
   readonly tailBytes: number
   readonly queuedBytesMax: number
-  readonly connectionsMax: number
+  /** Distinct filters evaluated for every event. */
+  readonly filtersMax: number
   /** Name of this process in lists. */
   readonly node: string
   /** Per channel the newest durable seq. */
   readonly durableHeads: () => Positions
+  readonly draining: AbortSignal
   readonly metrics: HubMetrics
   readonly onReadError: (error: unknown) => void
 }
@@ -84,20 +82,24 @@ export function createHub(options: HubOptions) {
     queuedBytesMax: options.queuedBytesMax,
     onSweep: () => metrics.sweeps.inc(),
   })
+  const checkLiveness = createLiveness(options)
   const topics = createTopics({
     publisher: options.publisher,
     heads: options.startHeads,
+    filtersMax: options.filtersMax,
     beforePublish: sweep.before,
     onDelivered,
     onDropped,
+    onPublished: (topic, what) => traces.published(topic, what),
+    onReleased: () => readers.wakeAhead(),
   })
+  const traces = createTraces({ ...options, connections })
   const tail = createTail(options.tailBytes)
+  const pages = createPages(options.journal, tail)
   const readers = createReaders({
-    pages: createPages(options.journal, tail),
-    topics,
+    pages,
     highWaterBytes: sweep.highWaterBytes,
     onDelivered,
-    onDropped,
     onError: options.onReadError,
   })
   const services: ConnectionServices = {
@@ -105,34 +107,53 @@ export function createHub(options: HubOptions) {
     topics,
     readers,
     awaiting,
+    filters: createFilterQuota(),
     onDropped,
     beforeSend: sweep.before,
     highWaterBytes: sweep.highWaterBytes,
   }
 
+  /** Sends a message to those authenticated clients of now that it is meant for; to how many. */
+  function tell(message: Ephemeral, isMeant: (connection: Connection) => boolean): number {
+    const frames = encodeForAll(message)
+    // No socket gets it twice.
+    sweep.before(Math.max(...frames.values().map(frameBytes)))
+    let recipients = 0
+    for (const connection of connections.values()) {
+      // What does not travel as bare frames of a framing has a form of its own: a stream's would swallow an id.
+      const { medium } = connection
+      const frame = medium.joins ? frames.get(medium.framing) : medium.message(message)
+      if (!isMeant(connection) || !connection.principal || !connection.isOpen || frame === undefined) continue
+      if (connection.isSlow || connection.socket.send(frame) === 0) continue
+      connection.trace?.noteMessage(message, frameBytes(frame))
+      recipients += 1
+    }
+    return recipients
+  }
+
   return {
+    /** Events by their position, from memory where they are new or were asked for just now. */
+    pages,
+
     /** Hands out events in seq order per channel: into the tail first, so that a reader can follow. */
     deliver(events: readonly EncodedEvent[]): void {
       for (const event of events) {
+        for (const one of topics.isNext(event) ? [] : connections.values())
+          if (one.following.lacks(event)) one.onOvertaken(event.channel)
         tail.push(event)
         rates.count(event.channel)
         published.add(event.channel, 1)
         topics.publish(event)
       }
+      topics.releaseDue()
       readers.wakeAhead()
       for (const connection of awaiting) connection.onMoved()
     },
 
-    /** Whether another client may connect. @throws {Refusal} `too_many_connections` */
-    requireRoom(): void {
-      if (connections.size < options.connectionsMax) return
-      const sentence = `${options.connectionsMax} clients are connected`
-      throw new Refusal('too_many_connections', sentence, { retryAfterMs: options.heartbeatMs })
-    },
-
-    /** A socket opened. */
-    attach(socket: Socket, framing: Framing): Connection {
-      const connection = new Connection(randomBytes(16).toString('hex'), socket, framing, services)
+    /** A socket opened; its place is given back when it is detached. */
+    attach(socket: Socket, medium: Medium, place: Place): Connection {
+      const id = randomBytes(16).toString('hex')
+      const connection = new Connection(id, socket, medium, services, place)
       connections.set(connection.id, connection)
       return connection
     },
@@ -150,6 +171,7 @@ export function createHub(options: HubOptions) {
     detach(connection: Connection): void {
       if (!connections.delete(connection.id)) return
       connection.detach()
+      traces.left(connection)
     },
 
     /**
@@ -158,21 +180,22 @@ export function createHub(options: HubOptions) {
      */
     broadcast(message: Ephemeral, { channel, clientType }: Audience = {}) {
       refuseReserved(message)
-      const stamped = { ...message, timestamp: options.now().toISOString() }
-      const frames = encodeForAll(stamped)
-      // No socket gets it twice.
-      sweep.before(Math.max(...frames.values().map(frameBytes)))
-      let recipients = 0
-      for (const connection of connections.values()) {
-        const meant =
-          (clientType === undefined || connection.clientType === clientType) &&
-          (channel === undefined || connection.subscriptions.has(channel))
-        const frame = frames.get(connection.framing)
-        if (!meant || !connection.principal || !connection.isOpen || frame === undefined) continue
-        if (!connection.isSlow && connection.socket.send(frame) !== 0) recipients += 1
-      }
-      return { sent: stamped, recipients }
+      const sent = { ...message, timestamp: options.now().toISOString() }
+      const recipients = tell(
+        sent,
+        ({ clientType: type, subscriptions }) =>
+          (clientType === undefined || type === clientType) &&
+          (channel === undefined || subscriptions.has(channel)),
+      )
+      return { sent, recipients }
     },
+
+    /** To those who follow the channel whole, as it comes: a filter, of rights too, leaves it out, and nobody polls for it. */
+    tellFollowers: (channel: Channel, message: Ephemeral) =>
+      void tell(message, ({ subscriptions, medium }) => {
+        const topic = subscriptions.get(channel)?.topic
+        return topic !== undefined && !topic.options.filter && medium.transport !== 'poll'
+      }),
 
     clients: (): ClientInfo[] => [...connections.values()].map((connection) => describe(connection, options)),
 
@@ -185,6 +208,10 @@ export function createHub(options: HubOptions) {
 
     /** Events of a channel in the last minute, of this node and of those beside it. */
     eventsLastMinute: rates.lastMinute,
+
+    /** Connections whose principal is such. */
+    countHeld: (matches: (principal: Principal) => boolean): number =>
+      [...connections.values()].filter(({ principal }) => principal && matches(principal)).length,
 
     /** Ends the connections whose token was revoked; how many. */
     endRevoked(): number {
@@ -204,14 +231,21 @@ export function createHub(options: HubOptions) {
       return connection !== undefined
     },
 
-    /** Ends every connection because the server goes away. */
-    endAll(reason: string): void {
-      for (const connection of connections.values()) connection.end('draining', reason)
-    },
+    startTrace: traces.start,
+    readTrace: traces.read,
+
+    /** Nothing waits for company any more. */
+    stop: topics.stop,
+
+    /** Sends every client away, evenly over `spreadMs`, because the server goes; how many, and how many were cut off. */
+    dismissAll: (pace: { readonly spreadMs: number; readonly clientsMs: number }) =>
+      dismissAll({ ...pace, connections, monotonicMs: options.monotonicMs }),
 
     /** To be called every second. */
     checkLiveness(): void {
-      checkLiveness(connections.values(), options)
+      topics.sayPositions()
+      traces.endIdle()
+      checkLiveness(connections.values())
     },
 
     /** What the metrics look up: every connection, how many of them read the journal, frames delivered. */
@@ -221,7 +255,7 @@ export function createHub(options: HubOptions) {
         connections: all.map((connection) => ({
           clientType: connection.clientType,
           framing: connection.framing,
-          transport: 'websocket',
+          transport: connection.medium.transport,
           unsentBytes: connection.unsentBytes(),
         })),
         readers: all.filter(({ subscriptions }) => subscriptions.values().some(({ live }) => !live)).length,
@@ -240,31 +274,5 @@ function greeting({ id, framing }: Connection, { now, epoch, heartbeatMs }: HubO
     protocol: subprotocolOf(framing),
     heartbeat_ms: heartbeatMs,
     epoch,
-  }
-}
-
-function describe(
-  connection: Connection,
-  { now, monotonicMs, durableHeads, node }: LivenessOptions & Pick<HubOptions, 'durableHeads' | 'node'>,
-): ClientInfo {
-  const heads = durableHeads()
-  const lag = [...connection.subscriptions].reduce(
-    (sum, [channel, subscription]) => sum + Math.max(0, (heads[channel] ?? 0) - positionOf(subscription)),
-    0,
-  )
-  const silentMs = monotonicMs() - connection.lastHeardMs
-  return {
-    id: connection.id,
-    client_type: connection.clientType,
-    client_name: connection.clientName,
-    subject: connection.principal?.subject ?? null,
-    connected_at: connection.connectedAt.toISOString(),
-    last_seen: new Date(now().getTime() - silentMs).toISOString(),
-    protocol: subprotocolOf(connection.framing),
-    transport: 'websocket',
-    channels: connection.channels,
-    cursor_lag: lag,
-    queued_bytes: connection.unsentBytes(),
-    node,
   }
 }

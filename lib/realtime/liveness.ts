@@ -5,6 +5,10 @@ import type { Connection } from './connection.ts'
 
 /** Unsent bytes that stand still for this long end a connection with 4400 (PROTOCOL §5). */
 const STALL_MS = 30_000
+/** A polling session ends after this without a call (PROTOCOL §6). */
+const POLL_SILENCE_MS = 45_000
+/** A quiet stream of server-sent events gets a comment so often (PROTOCOL §6). */
+const STREAM_HEARTBEAT_MS = 15_000
 const EXPIRY_WARNING_MS = 60_000
 export const REVOKED = 'the token was revoked'
 
@@ -18,9 +22,29 @@ export interface LivenessOptions {
   readonly isRevoked: (principal: Principal) => boolean
 }
 
-export function checkLiveness(connections: Iterable<Connection>, options: LivenessOptions): void {
-  const moment = { wall: options.now().getTime(), monotonic: options.monotonicMs() }
-  for (const connection of connections) check(connection, moment, options)
+/** Looks at every connection when it is called, which is to be every second. */
+export function createLiveness(options: LivenessOptions): (connections: Iterable<Connection>) => void {
+  const { now, monotonicMs, heartbeatMs } = options
+  let lastLookMs = monotonicMs()
+  return (connections) => {
+    const moment = { wall: now().getTime(), monotonic: monotonicMs() }
+    const sinceMs = moment.monotonic - lastLookMs
+    lastLookMs = moment.monotonic
+    // This process stood still, and what its clients said meanwhile is not read yet: nobody is judged by that time.
+    // Whoever answered the last ping has half a heartbeat left, so a shorter stop harms nobody.
+    const stoodMs = sinceMs >= heartbeatMs / 2 ? sinceMs : 0
+    for (const connection of connections) {
+      if (stoodMs > 0) forgive(connection, stoodMs, moment.monotonic)
+      check(connection, moment, options)
+    }
+  }
+}
+
+function forgive(connection: Connection, ms: number, presentMs: number): void {
+  const later = (stampMs: number) => Math.min(presentMs, stampMs + ms)
+  connection.attachedMs = later(connection.attachedMs)
+  connection.lastHeardMs = later(connection.lastHeardMs)
+  if (connection.stalledSinceMs !== undefined) connection.stalledSinceMs = later(connection.stalledSinceMs)
 }
 
 function check(
@@ -29,12 +53,17 @@ function check(
   { heartbeatMs, authDeadlineMs, isRevoked }: LivenessOptions,
 ): void {
   const { principal } = connection
+  connection.patience.forgetIdle(monotonic)
   if (!principal && monotonic - connection.attachedMs >= authDeadlineMs) {
     return connection.end('auth_timeout', `no token within ${authDeadlineMs} ms`)
   }
   // Ended when it was revoked, but for one that was just being attached then.
   if (principal && isRevoked(principal)) return connection.end('disconnected', REVOKED)
-  if (connection.unsentBytes() > 0) {
+  if (connection.medium.transport === 'poll') {
+    // What it does not fetch is no sign of life, and fetching is one.
+    if (monotonic - connection.lastHeardMs >= POLL_SILENCE_MS)
+      return connection.end('no_pong', `no call for ${POLL_SILENCE_MS / 1000} s`)
+  } else if (connection.unsentBytes() > 0) {
     connection.stalledSinceMs ??= monotonic
     if (monotonic - connection.stalledSinceMs >= STALL_MS) {
       return connection.end(
@@ -44,11 +73,13 @@ function check(
     }
   } else {
     connection.stalledSinceMs = undefined
-    if (monotonic - connection.lastHeardMs >= heartbeatMs * 1.5) {
+    const listensOnly = connection.medium.transport === 'sse'
+    if (!listensOnly && monotonic - connection.lastHeardMs >= heartbeatMs * 1.5) {
       return connection.end('no_pong', `no sign of life for ${heartbeatMs * 1.5} ms`)
     }
   }
-  if (monotonic - connection.lastPingMs >= heartbeatMs) {
+  const pingMs = connection.medium.transport === 'sse' ? STREAM_HEARTBEAT_MS : heartbeatMs
+  if (monotonic - connection.lastPingMs >= pingMs) {
     connection.lastPingMs = monotonic
     connection.socket.ping()
   }

@@ -1,36 +1,33 @@
 /** Readers: connections that read the journal at their own pace, to resume, because they are slow, or for ever. */
-import type { Framing } from '../protocol/codec.ts'
+import { BATCH_BYTES_MAX } from '../protocol/batch.ts'
 import type { Channel } from '../protocol/events.ts'
-import { OPEN, type Socket } from './socket.ts'
+import { positionOf, type Following, type Subscription } from './following.ts'
 import type { Pages } from './pages.ts'
 import type { EncodedEvent } from './tail.ts'
-import { frameBytes, type Topic, type Topics } from './topic.ts'
+import { Batch, Window } from './window.ts'
 
 /** Bytes of pages sent in one turn, over all readers; then the live clients have the loop to themselves for a moment. */
 const TICK_BYTES = 256 * 1024
+/** What it costs to look at an event that is not sent, as if it were so many bytes. */
+const LOOK_BYTES = 32
 const PAUSE_MS = 2
 /** Pages that may be under way from the journal at once. */
 const LOADS_MAX = 8
 /** After a read that failed. */
 const RETRY_MS = 1000
-
-/** One channel of one connection. While it is live, its position is its topic's. */
-export interface Subscription {
-  readonly topic: Topic
-  /** Seq of the last event sent; kept here only while reading. */
-  position: number
-  live: boolean
-}
-
-export function positionOf({ live, topic, position }: Subscription): number {
-  return live ? topic.published : position
-}
+/** Positions that one batch of a reader covers at most. */
+const COVERED_MAX = 4096
 
 /** What a reader works for. */
 export interface Follower {
-  readonly socket: Socket
-  readonly framing: Framing
-  readonly subscriptions: ReadonlyMap<Channel, Subscription>
+  readonly isOpen: boolean
+  readonly following: Following
+  unsentBytes(): number
+  /** What is sent within leaves in one write. */
+  cork(send: () => void): void
+  /** Bytes handed over; 0 where the socket took nothing. */
+  sendEvent(event: EncodedEvent): number
+  sendBatch(batch: Batch): number
   /** Some position moved. */
   onMoved(): void
   /** Retention overtook a position: what comes next is lost for this follower. */
@@ -41,18 +38,15 @@ export type Readers = ReturnType<typeof createReaders>
 
 interface ReadersOptions {
   readonly pages: Pages
-  readonly topics: Topics
   readonly highWaterBytes: () => number
-  /** Frames handed to a socket. */
+  /** Events handed to a socket. */
   readonly onDelivered: (channel: Channel, count: number) => void
-  readonly onDropped: () => void
   readonly onError: (error: unknown) => void
 }
 
-export function createReaders(options: ReadersOptions) {
-  const { pages, topics, highWaterBytes, onDropped, onError } = options
+export function createReaders({ pages, highWaterBytes, onDelivered, onError }: ReadersOptions) {
   const ready = new Set<Follower>()
-  /** At a position that is still to be published: it came with a cursor from ahead. */
+  /** At the end of what there is, or of what may be shown: looked at again when the topics moved. */
   const ahead = new Set<Follower>()
   const loading = new Set<Follower>()
   /** Waiting for one of the LOADS_MAX places. */
@@ -73,10 +67,10 @@ export function createReaders(options: ReadersOptions) {
     let budget = TICK_BYTES
     for (const follower of ready) {
       ready.delete(follower)
-      if (follower.socket.readyState !== OPEN) continue
-      const sent = turn(follower)
-      budget -= sent
-      if (sent > 0 && !loading.has(follower)) ready.add(follower)
+      if (!follower.isOpen) continue
+      const cost = turn(follower)
+      budget -= cost
+      if (cost > 0 && !loading.has(follower)) ready.add(follower)
       if (budget <= 0) break
     }
     admit()
@@ -97,48 +91,89 @@ export function createReaders(options: ReadersOptions) {
     }
   }
 
-  /** Sends the next page of each channel that is behind; joins the topic where nothing is left. Bytes sent. */
+  /** Sends the next page of each channel that is behind; joins the topic where nothing is left. What it cost. */
   function turn(follower: Follower): number {
-    let sent = 0
-    for (const [channel, subscription] of follower.subscriptions) {
+    let cost = 0
+    let held = false
+    for (const [channel, subscription] of follower.following.subscriptions) {
       if (subscription.live) continue
-      if (follower.socket.getBufferedAmount() > highWaterBytes()) break
-      const { topic, position } = subscription
-      if (position >= topic.published) {
-        // In the same tick: nothing can be published between the comparison and the join.
-        if (position === topic.published) join(follower, subscription)
-        else ahead.add(follower)
+      if (follower.unsentBytes() > highWaterBytes()) break
+      const at = readUpTo(subscription)
+      if (at >= subscription.topic.published) {
+        arrive(follower, subscription)
         continue
       }
-      const page = pages.inMemory(channel, position)
+      if (mustHold(follower, channel, subscription)) {
+        held = true
+        continue
+      }
+      const page = pages.inMemory(channel, at)
       if (page) {
-        sent += send(follower, channel, subscription, page)
+        cost += take(follower, channel, subscription, page)
         continue
       }
       if (loading.size < LOADS_MAX) load(follower, channel, subscription)
       else wantPage.add(follower)
       break
     }
-    if (sent > 0) follower.onMoved()
-    return sent
+    // A pong does not wait for what is held back.
+    if (cost > 0 || held) follower.onMoved()
+    return cost
   }
 
-  function join(follower: Follower, subscription: Subscription): void {
-    subscription.live = true
-    topics.join(subscription.topic, follower.socket)
+  /** Everything published was read: in the same tick nothing can come between the comparison and the join. */
+  function arrive(follower: Follower, subscription: Subscription): void {
+    const { topic } = subscription
+    const { following } = follower
+    if (subscription.gathered) {
+      if (!sendGathered(follower, subscription)) return
+      // Even where nothing was for it: a pong may have waited for just that.
+      follower.onMoved()
+    }
+    // Else it came with a cursor from ahead, or its topic still holds back what it has had.
+    if (subscription.position === topic.published) {
+      if (following.joins && catchUpWith(follower, subscription) && following.join(subscription))
+        return follower.onMoved()
+      subscription.hold = 'rests'
+    }
+    // It stays a reader, and what it was owed for what was sent just now is due all the same.
     follower.onMoved()
+    ahead.add(follower)
   }
 
-  function load(follower: Follower, channel: Channel, { position, topic }: Subscription): void {
+  /** A topic with members goes on from what they were told; whoever was told less is told first. */
+  function catchUpWith(follower: Follower, subscription: Subscription): boolean {
+    const { topic, told, position } = subscription
+    if (topic.options.batchMs === undefined || topic.size === 0 || told >= topic.covered) return true
+    return sendBatch(follower, subscription, new Batch(topic.channel, told, position, [])) > 0
+  }
+
+  /** Whoever stays a reader lets events gather at the head as long as `batch_ms` says; on the way there nothing waits. */
+  function mustHold(follower: Follower, channel: Channel, subscription: Subscription): boolean {
+    const { batchMs = 0 } = subscription.topic.options
+    if (batchMs === 0 || subscription.hold === undefined || subscription.hold === 'over') return false
+    if (subscription.hold === 'waits') return true
+    subscription.hold = 'waits'
+    setTimeout(() => {
+      if (follower.following.subscriptions.get(channel) !== subscription) return
+      subscription.hold = 'over'
+      wake(follower)
+    }, batchMs)
+    return true
+  }
+
+  function load(follower: Follower, channel: Channel, wanting: Subscription): void {
+    const { topic } = wanting
+    const at = readUpTo(wanting)
     loading.add(follower)
     pages
-      .load(channel, position, topic.published)
+      .load(channel, at, topic.published)
       .then((events) => {
-        const subscription = follower.subscriptions.get(channel)
+        const subscription = follower.following.subscriptions.get(channel)
         // Subscribed anew meanwhile, it may want another page.
-        if (follower.socket.readyState !== OPEN || !subscription || subscription.live) return
-        if (subscription.position !== position) return
-        if (send(follower, channel, subscription, events) > 0) follower.onMoved()
+        if (!follower.isOpen || !subscription || subscription.live) return
+        if (subscription.topic !== topic || readUpTo(subscription) !== at) return
+        if (take(follower, channel, subscription, events) > 0) follower.onMoved()
       })
       .then(
         () => again(follower),
@@ -155,38 +190,91 @@ export function createReaders(options: ReadersOptions) {
     wake(follower)
   }
 
-  /** Sends what fits under the high-water mark and is published already; the bytes. */
-  function send(
+  /** Sends or gathers what of a page is published already; what it cost. */
+  function take(
     follower: Follower,
     channel: Channel,
     subscription: Subscription,
     page: readonly EncodedEvent[],
   ): number {
-    const { socket, framing } = follower
-    const from = subscription.position
-    const room = Math.max(1, highWaterBytes() - socket.getBufferedAmount())
-    let bytes = 0
     // Read because something was published after this position: if nothing is there, retention took it.
     if (page.length === 0) follower.onOvertaken(channel)
-    socket.cork(() => {
-      for (const event of page) {
-        if (event.seq > subscription.topic.published || bytes >= room) break
-        if (event.seq !== subscription.position + 1) {
-          follower.onOvertaken(channel)
-          break
-        }
-        const frame = event.frame(framing)
-        // No sweep on its account: `room` bounds what this socket holds, and no other one gets these bytes.
-        if (socket.send(frame) === 0) {
-          if (socket.readyState === OPEN) onDropped()
-          break
-        }
-        bytes += frameBytes(frame)
-        subscription.position = event.seq
-      }
+    let cost = 0
+    follower.cork(() => {
+      const batched = subscription.topic.options.batchMs !== undefined
+      cost = batched ? gather(follower, subscription, page) : sendBare(follower, subscription, page)
     })
-    options.onDelivered(channel, subscription.position - from)
+    return cost
+  }
+
+  /** Event by event, as many as fit under the high-water mark. */
+  function sendBare(follower: Follower, subscription: Subscription, page: readonly EncodedEvent[]): number {
+    const { topic, position: from } = subscription
+    const room = Math.max(1, highWaterBytes() - follower.unsentBytes())
+    let bytes = 0
+    for (const event of page) {
+      if (event.seq > topic.published || bytes >= room) break
+      if (!isNext(follower, subscription, event)) break
+      // No sweep on its account: `room` bounds what this socket holds, and no other one gets these bytes.
+      const sent = follower.sendEvent(event)
+      if (sent === 0) break
+      bytes += sent
+      subscription.position = event.seq
+    }
+    onDelivered(topic.channel, subscription.position - from)
     return bytes
+  }
+
+  /** What passes the filter, until a batch is full; it leaves then, or when nothing is left to read. */
+  function gather(follower: Follower, subscription: Subscription, page: readonly EncodedEvent[]): number {
+    const { topic } = subscription
+    const { filter, conflate } = topic.options
+    let cost = 0
+    for (const event of page) {
+      if (event.seq > topic.published || !isNext(follower, subscription, event)) break
+      subscription.gathered ??= { window: new Window(conflate), upto: subscription.position }
+      const { gathered } = subscription
+      if (!filter || filter.matches(event.fields)) {
+        cost += event.bytes
+        gathered.window.add(event)
+      }
+      gathered.upto = event.seq
+      cost += LOOK_BYTES
+      const full =
+        gathered.window.bytes >= BATCH_BYTES_MAX || event.seq - subscription.position >= COVERED_MAX
+      if (full && !sendGathered(follower, subscription)) break
+    }
+    return cost
+  }
+
+  function isNext(follower: Follower, subscription: Subscription, event: EncodedEvent): boolean {
+    if (event.seq === readUpTo(subscription) + 1) return true
+    follower.onOvertaken(subscription.topic.channel)
+    return false
+  }
+
+  /** False where the socket took nothing more. */
+  function sendGathered(follower: Follower, subscription: Subscription): boolean {
+    const { gathered, topic } = subscription
+    if (!gathered) return true
+    subscription.gathered = undefined
+    const { upto, window } = gathered
+    for (const batch of window.take(topic.channel, subscription.told, upto)) {
+      if (sendBatch(follower, subscription, batch) === 0) return false
+      onDelivered(topic.channel, batch.events.length)
+    }
+    subscription.position = upto
+    if (upto - subscription.told < COVERED_MAX) return true
+    return sendBatch(follower, subscription, new Batch(topic.channel, subscription.told, upto, [])) > 0
+  }
+
+  function sendBatch(follower: Follower, subscription: Subscription, batch: Batch): number {
+    const sent = follower.sendBatch(batch)
+    if (sent > 0) {
+      subscription.position = Math.max(subscription.position, batch.upto)
+      subscription.told = batch.upto
+    }
+    return sent
   }
 
   return {
@@ -203,4 +291,9 @@ export function createReaders(options: ReadersOptions) {
       for (const set of [ready, ahead, wantPage]) set.delete(follower)
     },
   }
+}
+
+/** Where the next page begins. */
+function readUpTo(subscription: Subscription): number {
+  return subscription.gathered?.upto ?? positionOf(subscription)
 }

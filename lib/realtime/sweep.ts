@@ -2,8 +2,8 @@
 
 /** Bun queues at most this many messages per socket before `getBufferedAmount` counts them. */
 const LAG_MESSAGES = 32
-/** A single event with its envelope and frame header. */
-const FRAME_BYTES_MAX = 65_536 + 16
+/** A single event with its envelope, its batch's where it is one, and the frame header. */
+const FRAME_BYTES_MAX = 65_536 + 144
 /** Bun drops what a socket would queue beyond this. */
 export const BACKPRESSURE_LIMIT = 4 * 1024 * 1024
 /** A socket over the high-water mark is slow, whatever the number of connections. */
@@ -12,6 +12,14 @@ const HIGH_WATER_MAX = 256 * 1024
 const SHARE_MIN = 16 * 1024
 /** A reader may go one frame over the mark. */
 const BUDGET_MAX = BACKPRESSURE_LIMIT - HIGH_WATER_MAX - (LAG_MESSAGES + 1) * FRAME_BYTES_MAX
+
+/** What one topic was handed since the last sweep. A socket is in one topic of a channel at most. */
+export class Meter {
+  round = 0
+  bytes = 0
+
+  constructor(readonly channel: string) {}
+}
 
 /** A connection as the sweep sees it. */
 export interface Swept {
@@ -30,6 +38,9 @@ interface SweepOptions {
 export function createSweep({ connections, queuedBytesMax, onSweep }: SweepOptions) {
   /** Bytes that any one socket can have been handed since the last sweep. */
   let handedOut = 0
+  let round = 1
+  /** Per channel the most that one of its topics was handed: other topics have other sockets. */
+  const most = new Map<string, number>()
 
   // Half of a connection's share may lie over from before, half be handed out until the next sweep.
   const share = () => Math.max(SHARE_MIN, queuedBytesMax / 2 / Math.max(1, connections.size))
@@ -37,6 +48,8 @@ export function createSweep({ connections, queuedBytesMax, onSweep }: SweepOptio
 
   function sweep(): void {
     handedOut = 0
+    round += 1
+    most.clear()
     onSweep()
     const mark = highWaterBytes()
     for (const connection of connections.values()) {
@@ -44,12 +57,27 @@ export function createSweep({ connections, queuedBytesMax, onSweep }: SweepOptio
     }
   }
 
+  /** By how much the bytes raise what any one socket can have been handed. */
+  function raise(bytes: number, meter: Meter | undefined): number {
+    if (!meter) return bytes
+    const handed = (meter.round === round ? meter.bytes : 0) + bytes
+    return Math.max(0, handed - (most.get(meter.channel) ?? 0))
+  }
+
+  function note(bytes: number, meter: Meter | undefined): void {
+    handedOut += raise(bytes, meter)
+    if (!meter) return
+    meter.bytes = (meter.round === round ? meter.bytes : 0) + bytes
+    meter.round = round
+    most.set(meter.channel, Math.max(most.get(meter.channel) ?? 0, meter.bytes))
+  }
+
   return {
     highWaterBytes,
     /** To be called before bytes are handed to sockets: each event once with its largest encoding. */
-    before(bytes: number): void {
-      if (handedOut > 0 && handedOut + bytes > Math.min(BUDGET_MAX, share())) sweep()
-      handedOut += bytes
+    before(bytes: number, meter?: Meter): void {
+      if (handedOut > 0 && handedOut + raise(bytes, meter) > Math.min(BUDGET_MAX, share())) sweep()
+      note(bytes, meter)
     },
   }
 }

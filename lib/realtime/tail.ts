@@ -1,11 +1,19 @@
 /** The tail: the newest events in memory, each encoded once per framing however many sockets get it. */
 import { encodeJson, type Frame, type Framing } from '../protocol/codec.ts'
-import { channels, eventJson, type Channel, type EventType, type StoredEvent } from '../protocol/events.ts'
+import {
+  catalogue,
+  channels,
+  eventJson,
+  type Channel,
+  type EventType,
+  type StoredEvent,
+} from '../protocol/events.ts'
+import type { Fields } from '../protocol/filter.ts'
 
 /** What an event costs in memory beside its text: the object, its place in the list, a second framing. */
-const OVERHEAD_BYTES = 256
+const OVERHEAD_BYTES = 512
 
-/** A numbered event with its frames, each made when first asked for. */
+/** A numbered event with its frames and fields, each made when first asked for. */
 export class EncodedEvent {
   readonly channel: Channel
   readonly seq: number
@@ -13,6 +21,8 @@ export class EncodedEvent {
   readonly json: string
   private msgpack: Frame | undefined
   private deflate: Frame | undefined
+  private parsed: Fields | undefined
+  private size: number | undefined
 
   constructor(event: StoredEvent) {
     this.channel = event.channel
@@ -25,6 +35,23 @@ export class EncodedEvent {
     if (framing === 'json') return this.json
     if (framing === 'msgpack') return (this.msgpack ??= encodeJson('msgpack', this.json))
     return (this.deflate ??= encodeJson('deflate', this.json))
+  }
+
+  /** What filters look at: the event as an object. */
+  get fields(): Fields {
+    return (this.parsed ??= JSON.parse(this.json) as Fields)
+  }
+
+  /** UTF-8 bytes as JSON. */
+  get bytes(): number {
+    return (this.size ??= Buffer.byteLength(this.json))
+  }
+
+  /** Equal for state events of which the newest says all (PROTOCOL §3); a fact has none. */
+  get stateKey(): string | undefined {
+    const { class: kind, key } = catalogue[this.type]
+    if (kind === 'fact') return undefined
+    return [this.type, ...key.map((field) => String(this.fields[field]))].join(' ')
   }
 
   /** Bytes the event may hold on to: UTF-8 is at most 3 bytes a unit, Latin text 1; frames come on top. */

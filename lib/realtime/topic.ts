@@ -1,92 +1,70 @@
-/** Topics: all sockets that would get the same bytes share one, and the server's native publish fans out. */
-import { framings, type Framing } from '../protocol/codec.ts'
-import type { Positions } from '../protocol/cursor.ts'
-import { channels, type Channel } from '../protocol/events.ts'
-import type { Frame } from '../protocol/codec.ts'
-import type { Socket } from './socket.ts'
-import type { EncodedEvent } from './tail.ts'
+/** A topic: all sockets that would get the same bytes, and the one number that says what has really left to them. */
+import type { Frame, Framing } from '../protocol/codec.ts'
+import type { Channel } from '../protocol/events.ts'
+import type { Filter } from '../protocol/filter.ts'
+import { Meter } from './sweep.ts'
+import { Window } from './window.ts'
 
-/** What Bun's server offers to topics. */
-export interface Publisher {
-  /** Bytes sent, −1 under backpressure, 0 when a subscriber dropped the frame or there is none. */
-  publish(topic: string, frame: Frame): number
+/** How a channel is followed (PROTOCOL §4). */
+export interface Options {
+  readonly filter: Filter | undefined
+  /** Milliseconds that events are collected; undefined where bare events are wanted. */
+  readonly batchMs: number | undefined
+  readonly conflate: boolean
 }
 
-/** Channel × framing; filters, batches and grants will be further dimensions of the same thing. */
-export interface Topic {
-  readonly name: string
-  readonly channel: Channel
-  readonly framing: Framing
-  /** Seq of the last event that has really left to its sockets. */
-  published: number
-  members: number
+export const PLAIN: Options = { filter: undefined, batchMs: undefined, conflate: false }
+
+/** Equal for options that mean the same. */
+export function optionsKey({ filter, batchMs, conflate }: Options): string {
+  return `${batchMs ?? 'bare'} ${conflate} ${filter?.key ?? ''}`
 }
 
-export type Topics = ReturnType<typeof createTopics>
+/** Channel × options; a native topic per framing, named after its serial number. */
+export class Topic {
+  readonly members: Record<Framing, number> = { json: 0, msgpack: 0, deflate: 0 }
+  /** Position that every member knows to be covered: the `after` of the next batch. */
+  covered = 0
+  /** Subscriptions that refer to it, live or reading. */
+  holders = 0
+  readonly window: Window | undefined
+  readonly meter: Meter
+  timer: Timer | undefined
 
-interface TopicsOptions {
-  readonly publisher: Publisher
-  /** Where the journal stood when the server started: everything before is read, not published. */
-  readonly heads: Positions
-  /** Called before each publish with its size; unsent bytes are looked after there. */
-  readonly beforePublish: (bytes: number) => void
-  /** Frames handed to sockets. */
-  readonly onDelivered: (channel: Channel, count: number) => void
-  readonly onDropped: () => void
-}
+  constructor(
+    readonly channel: Channel,
+    readonly options: Options,
+    private readonly name: string,
+    private readonly lane: { readonly head: number },
+  ) {
+    this.meter = new Meter(channel)
+    if (options.batchMs !== undefined) this.window = new Window(options.conflate)
+  }
 
-export function createTopics({ publisher, heads, beforePublish, onDelivered, onDropped }: TopicsOptions) {
-  const byChannel = new Map<Channel, Topic[]>(
-    channels.map((channel) => [
-      channel,
-      framings.map((framing) => ({
-        name: `${channel}:${framing}`,
-        channel,
-        framing,
-        published: heads[channel] ?? 0,
-        members: 0,
-      })),
-    ]),
-  )
+  /** Seq of the last position that has really left to its sockets, with an event or without. */
+  get published(): number {
+    const first = this.window?.firstSeq
+    return first === undefined ? this.lane.head : first - 1
+  }
 
-  return {
-    /** The topic whose sockets get a channel's events in a framing. */
-    of(channel: Channel, framing: Framing): Topic {
-      const topic = byChannel.get(channel)?.find((candidate) => candidate.framing === framing)
-      if (!topic) throw new Error(`no topic ${channel}:${framing}`)
-      return topic
-    },
+  /** Seq of the channel's newest event: what was evaluated, held back or not. */
+  get head(): number {
+    return this.lane.head
+  }
 
-    /** From this tick on the socket gets what comes after `topic.published`. */
-    join(topic: Topic, socket: Socket): void {
-      topic.members += 1
-      socket.subscribe(topic.name)
-    },
+  get size(): number {
+    return this.members.json + this.members.msgpack + this.members.deflate
+  }
 
-    leave(topic: Topic, socket: Socket): void {
-      topic.members -= 1
-      if (socket.readyState === 1) socket.unsubscribe(topic.name)
-    },
+  /** Nobody is left who would get what the window holds. */
+  empty(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.window?.clear()
+  }
 
-    /** Hands the channel's next event to all its topics: encoded once per framing, no loop over sockets. */
-    publish(event: EncodedEvent): void {
-      const topics = byChannel.get(event.channel) ?? []
-      let bytes = 0
-      let sockets = 0
-      for (const { framing, members } of topics) {
-        if (members === 0) continue
-        bytes = Math.max(bytes, frameBytes(event.frame(framing)))
-        sockets += members
-      }
-      if (bytes > 0) {
-        beforePublish(bytes)
-        onDelivered(event.channel, sockets)
-      }
-      for (const topic of topics) {
-        if (topic.members > 0 && publisher.publish(topic.name, event.frame(topic.framing)) === 0) onDropped()
-        topic.published = event.seq
-      }
-    },
+  nameOf(framing: Framing): string {
+    return `${this.name}:${framing}`
   }
 }
 

@@ -19,6 +19,25 @@ export function isStorageFault(error: unknown): boolean {
   )
 }
 
+/**
+ * Whether a sync failed. The kernel may have dropped what it could not write and say yes to the next sync, so
+ * nothing that was written since the last good one can be relied on, and no retry can tell.
+ */
+export function isSyncFault(error: unknown): boolean {
+  const fault = error instanceof Refusal ? error.cause : error
+  if (!(fault instanceof Error)) return false
+  const { code, syscall } = fault as { readonly code?: string; readonly syscall?: string }
+  return /^SQLITE_IOERR_(DIR_)?FSYNC$/.test(code ?? '') || /^f(data)?sync$/.test(syscall ?? '')
+}
+
+/**
+ * Ends the process after a failed sync. A proper exit would close the database, which checkpoints it and syncs again:
+ * a second sync that succeeds would remove the log, the only good copy of what the first could not write.
+ */
+export function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL')
+}
+
 /** `storage_unavailable`, with the fault as its cause for the log. */
 export function storageRefusal(cause: unknown): Refusal {
   return new Refusal('storage_unavailable', 'the database cannot do it now; come again', {

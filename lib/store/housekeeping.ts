@@ -1,6 +1,7 @@
 /** Keeps the store small beside the writes: old events go in small steps, the write-ahead log back to the database. */
 import { channels, type Channel } from '../protocol/events.ts'
 import { Refusal } from '../protocol/refusals.ts'
+import { isSyncFault } from './faults.ts'
 import type { Journal } from './journal.ts'
 import type { Database, Queries } from './schema.ts'
 import type { Writer } from './writer.ts'
@@ -62,9 +63,17 @@ async function expired(queries: Queries, channel: Channel, from: number, before:
 
 /** One checkpoint; when the log outgrew its bound the writer waits for a second, short one. */
 export async function checkpointOnce(database: Database, writer: Writer): Promise<void> {
-  const first = await database.checkpoint?.()
+  const checkpoint = async () => {
+    try {
+      return await database.checkpoint?.()
+    } catch (error) {
+      if (isSyncFault(error)) writer.fail(error instanceof Refusal ? error.cause : error)
+      throw error
+    }
+  }
+  const first = await checkpoint()
   if (!first || first.walPages < PAUSE_PAGES) return
-  await writer.pauseWhile(async () => await database.checkpoint?.())
+  await writer.pauseWhile(checkpoint)
 }
 
 /** A chore that meets a refusal (a full disk, a stop) is left for its next time. */

@@ -1,8 +1,10 @@
 /** The journal: the stored events, the only truth; numbers them on the way in, reads them back in order. */
-import { CompiledQuery } from 'kysely'
+import { CompiledQuery, type Selectable } from 'kysely'
 import { channels, type Channel, type StoredEvent } from '../protocol/events.ts'
 import type { Positions } from '../protocol/cursor.ts'
+import { chainHash } from './chain.ts'
 import { inChunks } from './chunks.ts'
+import { isStorageFault, storageRefusal } from './faults.ts'
 import type { Database, Queries, Schema } from './schema.ts'
 import { numberEvents, type PendingEvent } from './write.ts'
 
@@ -13,7 +15,7 @@ export interface Snapshot<T> {
 }
 
 /** Read with every write and every answer: compiled once. */
-const HEADS = CompiledQuery.raw('select "channel", "seq", "trimmed" from "heads"')
+const HEADS = CompiledQuery.raw('select "channel", "seq", "trimmed", "hash" from "heads"')
 
 export type Journal = ReturnType<typeof createJournal>
 
@@ -22,6 +24,15 @@ export function createJournal(database: Database, known: { heads: Positions; tri
   let committed: Positions = known.heads
   let durable: Positions = known.heads
   const trimmed: Positions = { ...known.trimmed }
+  /** Statement texts by number of rows: building one costs more than running it. */
+  const insertions = new Map<number, string>()
+
+  function insertion(queries: Queries, rows: readonly (StoredEvent & { readonly hash: string })[]) {
+    const text = insertions.get(rows.length) ?? queries.insertInto('events').values(rows).compile().sql
+    insertions.set(rows.length, text)
+    // Columns are in the order of the rows' own fields, in both.
+    return CompiledQuery.raw(text, rows.flatMap(Object.values))
+  }
 
   return {
     /** Per channel the newest seq that this node has committed, durable or not. */
@@ -43,12 +54,27 @@ export function createJournal(database: Database, known: { heads: Positions; tri
       trimmed[channel] = Math.max(trimmed[channel] ?? 0, seq)
     },
 
-    /** Takes note of what other nodes have committed to the same database; the heads now. */
+    /** Takes note of what other nodes have committed to the same database, or removed from it; the heads now. */
     async refresh(): Promise<Positions> {
-      const { heads } = await database.read((queries) => readHeads(queries))
-      committed = maxima(committed, heads)
-      durable = maxima(durable, heads)
-      return heads
+      const seen = await database.read((queries) => readHeads(queries))
+      committed = maxima(committed, seen.heads)
+      durable = maxima(durable, seen.heads)
+      Object.assign(trimmed, maxima(trimmed, seen.trimmed))
+      return seen.heads
+    },
+
+    /**
+     * Takes note of others' commits where positions reach beyond what is known here; undefined where they do not.
+     * @throws {Refusal} `storage_unavailable`
+     */
+    catchUp(positions: Positions): Promise<Positions> | undefined {
+      // SQLite has one writer, and this is it.
+      if (database.dialect === 'sqlite') return undefined
+      if (channels.every((channel) => (positions[channel] ?? 0) <= (committed[channel] ?? 0)))
+        return undefined
+      return this.refresh().catch((error: unknown) => {
+        throw isStorageFault(error) ? storageRefusal(error) : error
+      })
     },
 
     /** Numbers and stores events on the writer's open transaction; heads of all channels afterwards. */
@@ -56,13 +82,21 @@ export function createJournal(database: Database, known: { heads: Positions; tri
       const before = await readHeads(queries)
       const events = numberEvents(pending, before.heads, now)
       const heads: Positions = { ...before.heads }
-      for (const { channel, seq } of events) heads[channel] = seq
+      const last = { ...before.hashes }
+      const rows = events.map((event) => {
+        const { channel, seq } = event
+        heads[channel] = seq
+        const hash = chainHash(last[channel] ?? '', event)
+        last[channel] = hash
+        return { ...event, hash }
+      })
       for (const channel of channels) {
         const seq = heads[channel] ?? 0
         if (seq === before.heads[channel]) continue
-        await queries.updateTable('heads').set({ seq }).where('channel', '=', channel).execute()
+        const hash = last[channel] ?? ''
+        await queries.updateTable('heads').set({ seq, hash }).where('channel', '=', channel).execute()
       }
-      for (const rows of inChunks(events)) await queries.insertInto('events').values(rows).execute()
+      for (const chunk of inChunks(rows)) await queries.executeQuery(insertion(queries, chunk))
       return { events, heads }
     },
 
@@ -89,23 +123,37 @@ export function createJournal(database: Database, known: { heads: Positions; tri
     /** Removes at most `limit` of the channel's oldest events up to `upto`; answers the new trimmed position. */
     async trim(queries: Queries, channel: Channel, upto: number, limit: number): Promise<number> {
       const through = Math.min(upto, (trimmed[channel] ?? 0) + limit)
+      const newest = await queries
+        .selectFrom('events')
+        .select('hash')
+        .where('channel', '=', channel)
+        .where('seq', '=', through)
+        .executeTakeFirst()
+      // Another node has taken it, and perhaps more, away already.
+      if (!newest) return through
       await queries.deleteFrom('events').where('channel', '=', channel).where('seq', '<=', through).execute()
-      await queries.updateTable('heads').set({ trimmed: through }).where('channel', '=', channel).execute()
+      await queries
+        .updateTable('heads')
+        .set({ trimmed: through, trimmed_hash: newest.hash })
+        .where('channel', '=', channel)
+        .execute()
       return through
     },
   }
 }
 
-/** Heads and trimmed positions of all channels, as this connection sees them. */
-export async function readHeads(queries: Queries): Promise<{ heads: Positions; trimmed: Positions }> {
-  const { rows } = await queries.executeQuery<Schema['heads']>(HEADS)
+/** Heads, their hashes and trimmed positions of all channels, as this connection sees them. */
+export async function readHeads(queries: Queries) {
+  const { rows } = await queries.executeQuery<Selectable<Schema['heads']>>(HEADS)
   const heads: Positions = {}
   const trimmed: Positions = {}
+  const hashes: Partial<Record<Channel, string>> = {}
   for (const row of rows) {
     heads[row.channel] = row.seq
     trimmed[row.channel] = row.trimmed
+    hashes[row.channel] = row.hash
   }
-  return { heads, trimmed }
+  return { heads, trimmed, hashes }
 }
 
 function maxima(a: Positions, b: Positions): Positions {

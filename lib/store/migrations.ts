@@ -2,22 +2,55 @@
 import { sql, type Kysely } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 import { channels } from '../protocol/events.ts'
-import type { Database } from './schema.ts'
+import { chainHash, epochHash } from './chain.ts'
+import { isStorageFault } from './faults.ts'
+import type { Database, Schema } from './schema.ts'
 
-/** Brings the database to the newest schema. @throws when a migration fails or the database is newer. */
-export async function migrate(database: Database): Promise<void> {
+/** Events hashed at a time. */
+const PAGE = 1000
+
+/** The database was written by a newer version of the program. */
+export class NewerSchema extends Error {
+  override readonly name = 'NewerSchema'
+}
+
+/** Brings the database to the newest schema, or leaves it as it was. @throws {NewerSchema} and what the database says */
+export async function migrate({ dialect, queries }: Pick<Database, 'dialect' | 'queries'>): Promise<void> {
+  if (dialect === 'postgres') return await migrateOn(queries, dialect)
+  // Kysely takes SQLite for one whose schema no transaction can hold; a start that ends in the middle would be the last.
+  await queries.connection().execute(async (held) => {
+    await sql`begin immediate`.execute(held)
+    try {
+      await migrateOn(held, dialect)
+      await sql`commit`.execute(held)
+    } catch (error) {
+      // After a full disk SQLite has rolled it back by itself.
+      await sql`rollback`.execute(held).catch(() => undefined)
+      throw error
+    }
+  })
+}
+
+async function migrateOn(db: Kysely<Schema>, dialect: Database['dialect']): Promise<void> {
   const migrator = new Migrator({
-    db: database.queries,
-    provider: { getMigrations: () => Promise.resolve(migrationsFor(database.dialect)) },
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrationsFor(dialect)) },
   })
   const { error } = await migrator.migrateToLatest()
-  if (error) throw new Error('the database could not be brought to the newest schema', { cause: error })
+  if (!error) return
+  if (isStorageFault(error)) throw error
+  // Kysely has no other sign of it.
+  if (error instanceof Error && error.message.startsWith('corrupted migrations'))
+    throw new NewerSchema('the database was written by a newer version; start that one', { cause: error })
+  throw new Error('the database could not be brought to the newest schema', { cause: error })
 }
 
 function migrationsFor(dialect: Database['dialect']): Record<string, Migration> {
   return {
     '0001_spine': { up: (db) => createSpine(db, dialect) },
     '0002_domain': { up: (db) => completeDomain(db, dialect) },
+    '0003_idempotency': { up: (db) => keepAnswers(db, dialect) },
+    '0004_journal_hash': { up: (db) => chainJournal(db, dialect) },
   }
 }
 
@@ -126,4 +159,54 @@ async function completeDomain(db: Kysely<unknown>, dialect: Database['dialect'])
       where ai_score is not null group by floor(ai_score * 8)`,
   ]
   for (const statement of statements) await statement.execute(db)
+}
+
+/** First answers of requests that carry a key. */
+async function keepAnswers(db: Kysely<unknown>, dialect: Database['dialect']): Promise<void> {
+  const { integer, text } = typesOf(dialect)
+  await sql`create table idempotency (
+    id ${text} not null primary key, fingerprint ${text} not null, status ${integer} not null,
+    body ${text} not null, cursor ${text} not null, expires_at ${text} not null)`.execute(db)
+  await sql`create index idempotency_expiry on idempotency (expires_at)`.execute(db)
+}
+
+/** Hashes over the events of each channel and over the epochs, those already there included. */
+async function chainJournal(db: Kysely<unknown>, dialect: Database['dialect']): Promise<void> {
+  const { text } = typesOf(dialect)
+  for (const [table, column] of [
+    ['events', 'hash'],
+    ['heads', 'hash'],
+    ['heads', 'trimmed_hash'],
+    ['epochs', 'hash'],
+  ] as const) {
+    const added = sql`alter table ${sql.table(table)} add column ${sql.ref(column)} ${text} not null default ''`
+    await added.execute(db)
+  }
+  const tables = db as Kysely<Schema>
+  for (const channel of channels) {
+    let last = ''
+    for (let after = 0; ;) {
+      const page = await tables
+        .selectFrom('events')
+        .selectAll()
+        .where('channel', '=', channel)
+        .where('seq', '>', after)
+        .orderBy('seq')
+        .limit(PAGE)
+        .execute()
+      for (const event of page) {
+        last = chainHash(last, event)
+        after = event.seq
+        const own = tables.updateTable('events').set({ hash: last }).where('channel', '=', channel)
+        await own.where('seq', '=', event.seq).execute()
+      }
+      if (page.length < PAGE) break
+    }
+    await tables.updateTable('heads').set({ hash: last }).where('channel', '=', channel).execute()
+  }
+  let last = ''
+  for (const row of await tables.selectFrom('epochs').selectAll().orderBy('ordinal').execute()) {
+    last = epochHash(last, row)
+    await tables.updateTable('epochs').set({ hash: last }).where('ordinal', '=', row.ordinal).execute()
+  }
 }

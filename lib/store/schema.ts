@@ -87,6 +87,18 @@ interface RevocationTable {
   revoked_at: string
 }
 
+interface AnswerTable {
+  /** Digest of subject, method, path and key. */
+  id: string
+  /** Digest of what was asked. */
+  fingerprint: string
+  /** 0 within the transaction that makes the answer. */
+  status: number
+  body: string
+  cursor: string
+  expires_at: string
+}
+
 interface CounterTable {
   name: string
   value: number
@@ -98,6 +110,9 @@ interface HeadTable {
   seq: number
   /** Seq of the newest event that retention took away. */
   trimmed: number
+  /** Hash of the newest event, and of the newest that retention took away: both ends of the chain that is kept. */
+  hash: Generated<string>
+  trimmed_hash: Generated<string>
 }
 
 interface EventTable {
@@ -106,6 +121,8 @@ interface EventTable {
   type: EventType
   timestamp: string
   data: string
+  /** Over this event and the hash of the one before it on its channel (lib/store/chain.ts). */
+  hash: Generated<string>
 }
 
 interface EpochTable {
@@ -116,6 +133,8 @@ interface EpochTable {
   heads: string
   /** On Postgres system identifier and timeline; a new epoch begins when it changes. */
   origin: string | null
+  /** Over this epoch and the hash of the one before it. */
+  hash: Generated<string>
 }
 
 export interface Schema {
@@ -124,6 +143,7 @@ export interface Schema {
   jobs: JobTable
   exports: ExportTable
   revocations: RevocationTable
+  idempotency: AnswerTable
   counters: CounterTable
   heads: HeadTable
   events: EventTable

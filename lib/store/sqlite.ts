@@ -3,8 +3,8 @@ import { Database as SqliteFile, type Statement } from 'bun:sqlite'
 import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CompiledQuery, Kysely, SqliteDialect } from 'kysely'
-import { isStorageFault, storageRefusal } from './faults.ts'
-import type { Database, Schema } from './schema.ts'
+import { endAtOnce, isStorageFault, isSyncFault, storageRefusal } from './faults.ts'
+import type { Database, Queries, Schema } from './schema.ts'
 
 const BEGIN = CompiledQuery.raw('begin immediate')
 /** Compiled statements kept; the domain's own are far fewer. */
@@ -17,6 +17,8 @@ const CHECKPOINT_BYTES = 4 * 1024 * 1024
 interface SqliteOptions {
   /** `full`: acknowledged commits survive a power cut; `normal`: a crash of the process only. */
   readonly durability: 'full' | 'normal'
+  /** The last checkpoint failed; all is in the log still, and the next start reads it. */
+  readonly onLogLeft: (error: unknown) => void
 }
 
 /** Another process holds the data folder. */
@@ -25,7 +27,7 @@ export class FolderInUse extends Error {
 }
 
 /** Opens (or creates) `lightwire.db` in the folder. @throws {FolderInUse} */
-export function openSqlite(folder: string, { durability }: SqliteOptions): Database {
+export function openSqlite(folder: string, { durability, onLogLeft }: SqliteOptions): Database {
   const made = mkdirSync(folder, { recursive: true, mode: 0o700 })
   if (made !== undefined) syncFolder(dirname(made))
   const lock = lockFolder(folder)
@@ -40,6 +42,8 @@ export function openSqlite(folder: string, { durability }: SqliteOptions): Datab
   file.run('PRAGMA busy_timeout = 2000')
   file.run(`PRAGMA cache_size = -${CACHE_KIB}`)
   file.run('PRAGMA foreign_keys = ON')
+  // After a failed sync the log may be in memory only and count as written: copied anew it is written anew.
+  file.run('PRAGMA wal_checkpoint(TRUNCATE)')
   syncFolder(folder)
 
   const queries = new Kysely<Schema>({
@@ -61,9 +65,48 @@ export function openSqlite(folder: string, { durability }: SqliteOptions): Datab
     async [Symbol.asyncDispose]() {
       await checkpointer.stop()
       wal.close()
+      emptyLog(file, onLogLeft)
       await queries.destroy()
       lock.close()
     },
+  }
+}
+
+/** A database that is only looked at. */
+export interface ReadOnlyFile extends Disposable {
+  readonly queries: Queries
+  /** Runs a pragma or a query as it is; its rows. */
+  all<T>(text: string): T[]
+}
+
+/**
+ * Opens a database file without changing it or its log.
+ * @param folder locked meanwhile, when the file is a data folder's own @throws {FolderInUse}
+ */
+export function openReadOnly(path: string, { folder }: { readonly folder?: string } = {}): ReadOnlyFile {
+  const lock = folder === undefined ? undefined : lockFolder(folder)
+  const file = new SqliteFile(path, { readonly: true })
+  const queries = new Kysely<Schema>({ dialect: new SqliteDialect({ database: cachingStatements(file) }) })
+  return {
+    queries,
+    all: <T>(text: string) => file.query<T, []>(text).all(),
+    [Symbol.dispose]() {
+      file.close()
+      lock?.close()
+    },
+  }
+}
+
+/** Closing alone leaves the log where compiled statements are still about, and the next start would have to read it. */
+function emptyLog(file: SqliteFile, onFailure: (error: unknown) => void): void {
+  try {
+    const row = file.query<{ busy: number }, []>('PRAGMA wal_checkpoint(TRUNCATE)').get()
+    if (row?.busy === 0) return
+    throw Object.assign(new Error('somebody else reads the database'), { code: 'SQLITE_BUSY' })
+  } catch (error) {
+    onFailure(error)
+    // Closing would sync once more, and take the log away if that succeeds.
+    if (isSyncFault(error)) endAtOnce()
   }
 }
 

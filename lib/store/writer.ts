@@ -3,9 +3,17 @@ import { CompiledQuery } from 'kysely'
 import type { StoredEvent } from '../protocol/events.ts'
 import type { Positions } from '../protocol/cursor.ts'
 import { Refusal } from '../protocol/refusals.ts'
-import { isStorageFault, storageRefusal } from './faults.ts'
+import { createClockWatch } from './clock-watch.ts'
+import { isStorageFault, isSyncFault, storageRefusal } from './faults.ts'
 import type { Database, Queries } from './schema.ts'
-import { writeInto, type Committed, type PendingEvent, type Write, type WriteFunction } from './write.ts'
+import {
+  writeInto,
+  type BeforeCommit,
+  type Committed,
+  type PendingEvent,
+  type Write,
+  type WriteFunction,
+} from './write.ts'
 
 /** One group takes at most this many writes, or as many as fit into GROUP_MS. */
 const GROUP_WRITES_MAX = 256
@@ -33,6 +41,10 @@ interface WriterOptions {
   /** Emits the events of the derived values that the group touched. */
   readonly derive: (write: Write, touched: ReadonlySet<string>) => Promise<void>
   readonly now: () => Date
+  /** A clock that no time setting moves. */
+  readonly monotonicMs?: () => number
+  /** Called first in a group when the wall clock was set: moves stored times that somebody waits for. */
+  readonly onClockSet?: (write: Write, byMs: number) => Promise<void>
   readonly pendingMax: number
   /** Called in commit order, at commit: durable or not yet. */
   readonly onCommit: (events: readonly StoredEvent[], heads: Positions) => void
@@ -56,6 +68,7 @@ interface Outcome {
   /** Where the write's events lie in the group's. */
   readonly from: number
   readonly to: number
+  readonly steps: readonly BeforeCommit[]
 }
 
 interface Group {
@@ -75,7 +88,8 @@ interface Collected {
 export type Writer = ReturnType<typeof createWriter>
 
 export function createWriter(options: WriterOptions) {
-  const { database, pendingMax } = options
+  const { database, now: wallClock, monotonicMs = () => performance.now(), pendingMax } = options
+  const clock = createClockWatch({ now: wallClock, monotonicMs })
   const queue: Waiting[] = []
   const unsynced: Group[] = []
   const idle: (() => void)[] = []
@@ -118,6 +132,8 @@ export function createWriter(options: WriterOptions) {
       lastGroupStored = false
       const told = isStorageFault(error) ? storageRefusal(error) : error
       for (const { reject } of taken) reject(told)
+      // SQLite syncs by itself when it begins its log anew.
+      if (isSyncFault(error)) fail(error)
       return undefined
     }
   }
@@ -125,7 +141,15 @@ export function createWriter(options: WriterOptions) {
   async function transact(queries: Queries, taken: Waiting[], started: number): Promise<Group> {
     await database.begin(queries)
     try {
-      const collected: Collected = { now: options.now().toISOString(), events: [], touched: new Set() }
+      const wall = wallClock()
+      const collected: Collected = { now: wall.toISOString(), events: [], touched: new Set() }
+      const { setMs, accept } = clock.look(wall)
+      if (setMs !== 0) {
+        await options.onClockSet?.(
+          writeInto(queries, collected.now, collected.events, collected.touched),
+          setMs,
+        )
+      }
       const outcomes: Outcome[] = []
       for (const waiting of taken) {
         const outcome = await runOne(queries, waiting, collected)
@@ -136,7 +160,11 @@ export function createWriter(options: WriterOptions) {
       const { now, events: drafts, touched } = collected
       await options.derive(writeInto(queries, now, drafts, touched), touched)
       const { events, heads } = await options.journal.append(queries, drafts, now)
+      for (const { steps, from, to } of outcomes) {
+        for (const step of steps) await step({ events: events.slice(from, to), group: events, heads })
+      }
       await queries.executeQuery(COMMIT)
+      accept()
       return { outcomes, events, heads, committedMs: performance.now() }
     } catch (error) {
       if (database.transactionStands()) await queries.executeQuery(ROLLBACK).catch(() => undefined)
@@ -148,14 +176,15 @@ export function createWriter(options: WriterOptions) {
   async function runOne(queries: Queries, waiting: Waiting, group: Collected): Promise<Outcome | undefined> {
     const own: PendingEvent[] = []
     const touched = new Set<string>()
+    const steps: BeforeCommit[] = []
     await queries.executeQuery(SAVEPOINT)
     try {
-      const value = await waiting.run(writeInto(queries, group.now, own, touched))
+      const value = await waiting.run(writeInto(queries, group.now, own, touched, steps))
       await queries.executeQuery(RELEASE)
       const from = group.events.length
       group.events.push(...own)
       for (const key of touched) group.touched.add(key)
-      return { waiting, value, from, to: from + own.length }
+      return { waiting, value, from, to: from + own.length, steps }
     } catch (error) {
       // SQLITE_FULL inside a savepoint rolls back everything; going on would commit the next write alone.
       if (!database.transactionStands()) throw error
@@ -192,6 +221,7 @@ export function createWriter(options: WriterOptions) {
   }
 
   function fail(error: unknown): void {
+    if (failure) return
     const refusal = new Refusal('storage_unavailable', 'the disk refused to make writes durable', {
       cause: error,
     })
@@ -239,6 +269,9 @@ export function createWriter(options: WriterOptions) {
 
     /** Writes that wait for their commit or its sync. */
     pending: () => pending,
+
+    /** A sync failed elsewhere: nothing is stored or acknowledged any more. */
+    fail,
 
     /** Whether something committed waits for its sync. */
     hasUnsynced: () => unsynced.length > 0,

@@ -4,12 +4,16 @@ import { negotiate, type Framing } from '../protocol/codec.ts'
 import { Refusal } from '../protocol/refusals.ts'
 import type { Origins } from '../access/origins.ts'
 import type { Principal } from '../access/rights.ts'
+import type { Place, Room } from '../access/room.ts'
 import type { Connection } from '../realtime/connection.ts'
+import { webSocketMedium } from '../realtime/medium.ts'
 import { BACKPRESSURE_LIMIT } from '../realtime/sweep.ts'
 import type { Hub } from '../realtime/hub.ts'
 
 /** An upgrade that waits for its token longer than this is given up. */
 const UPGRADE_TIMEOUT_SECONDS = 5
+/** Upgrades that wait for their token at once. */
+const UPGRADES_PENDING_MAX = 2000
 /** Longest that Bun itself lets a silent socket stand; our own liveness is stricter. */
 const IDLE_TIMEOUT_SECONDS = 960
 
@@ -17,17 +21,25 @@ const IDLE_TIMEOUT_SECONDS = 960
 export interface SocketData {
   readonly framing: Framing
   readonly who: Principal | Refusal | undefined
+  readonly place: Place
   readonly requestId: string
   connection?: Connection
 }
 
-interface WebSocketOptions {
+export interface WebSocketOptions {
   /** Set once the server listens; no request comes before. */
   readonly origins: () => Origins
   readonly hub: () => Hub
   /** Who may do everything without a token (`AUTH=off`). */
   readonly anyone: Principal | undefined
-  readonly verify: (token: string) => Promise<Principal>
+  readonly verify: (token: string, address: string) => Promise<Principal>
+  readonly room: Room
+  /** Counts an upgrade without a good token. @throws {Refusal} `rate_limited` */
+  readonly requireUpgrade: (address: string) => void
+  /** Counts a request of a subject. @throws {Refusal} `rate_limited` */
+  readonly requireRequest: (subject: string) => void
+  /** @throws {Refusal} `draining` */
+  readonly requireOpen: () => void
   readonly frameBytesMax: number
   readonly onBug: (error: unknown) => void
   readonly onOpen: (connection: Connection, subject: string | undefined, requestId: string) => void
@@ -36,6 +48,8 @@ interface WebSocketOptions {
 }
 
 export function createWebSocketTransport(options: WebSocketOptions) {
+  let pending = 0
+
   /** Runs a handler; what it throws is logged and costs that socket only. */
   const guarded = (socket: ServerWebSocket<SocketData>, act: () => void) => {
     try {
@@ -55,8 +69,8 @@ export function createWebSocketTransport(options: WebSocketOptions) {
     perMessageDeflate: false,
     open: (socket) =>
       guarded(socket, () => {
-        const { framing, who, requestId } = socket.data
-        const connection = options.hub().attach(socket, framing)
+        const { framing, who, place, requestId } = socket.data
+        const connection = options.hub().attach(socket, webSocketMedium(framing), place)
         // Before it is welcomed: closing a socket runs its close handler at once.
         socket.data.connection = connection
         options.onOpen(connection, who instanceof Refusal ? undefined : who?.subject, requestId)
@@ -65,11 +79,11 @@ export function createWebSocketTransport(options: WebSocketOptions) {
     message: (socket, frame) => guarded(socket, () => socket.data.connection?.receive(frame)),
     drain: (socket) => guarded(socket, () => socket.data.connection?.drained()),
     pong: (socket) => guarded(socket, () => socket.data.connection?.heard()),
-    ping: (socket) => guarded(socket, () => socket.data.connection?.heard()),
+    ping: (socket) => guarded(socket, () => socket.data.connection?.pinged()),
     close: (socket, code, reason) =>
       guarded(socket, () => {
-        const { connection } = socket.data
-        if (!connection) return
+        const { connection, place } = socket.data
+        if (!connection) return place[Symbol.dispose]()
         options.hub().detach(connection)
         const ended = connection.ended ?? { code, reason }
         options.onClosed(connection, ended.code, ended.reason)
@@ -82,18 +96,20 @@ export function createWebSocketTransport(options: WebSocketOptions) {
 
     /**
      * Answers `GET /ws`: undefined when the connection was upgraded.
-     * @throws {Refusal} about origin, host, protocol or capacity; a bad token is told on the socket
+     * @throws {Refusal} about origin, host, protocol, rate, capacity or a drain; a bad token is told on the socket
      */
     async upgrade(
       request: Request,
       server: Server<SocketData>,
-      requestId: string,
+      { requestId, address }: { readonly requestId: string; readonly address: string },
     ): Promise<Response | undefined> {
       const { headers } = request
       const url = new URL(request.url)
       options.origins().requireOrigin(headers.get('origin'))
       if (request.method !== 'GET') throw new Refusal('method_not_allowed', 'this address takes GET')
-      if (headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+      // Bun does not ask for Connection; a proxy that does would take what follows for requests.
+      const isUpgrade = /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(headers.get('connection') ?? '')
+      if (!isUpgrade || headers.get('upgrade')?.toLowerCase() !== 'websocket') {
         throw new Refusal('invalid_message', 'this address speaks WebSocket (RFC 6455); send an upgrade')
       }
       if (url.searchParams.has('token') || url.searchParams.has('access_token')) {
@@ -103,22 +119,45 @@ export function createWebSocketTransport(options: WebSocketOptions) {
         headers.get('sec-websocket-protocol'),
         url.searchParams.get('format'),
       )
-      options.hub().requireRoom()
       // Bun never times a pending upgrade out.
       server.timeout(request, UPGRADE_TIMEOUT_SECONDS)
-      const who = await identify(headers.get('authorization'), bearer)
+      const who = await identified(headers.get('authorization'), bearer, address)
+      const subject = who instanceof Refusal ? undefined : who?.subject
+      if (subject === undefined) options.requireUpgrade(address)
+      else options.requireRequest(subject)
+      // Last, so that nobody is let in after all others were sent away.
+      options.requireOpen()
+      const place = options.room.take({ address, subject })
       const upgraded = server.upgrade(request, {
-        data: { framing, who, requestId },
+        data: { framing, who, place, requestId },
         // Without it Bun would echo the first offered name, which may be `bearer.<token>`.
         headers: answer === undefined ? {} : { 'Sec-WebSocket-Protocol': answer },
       })
       if (upgraded) return undefined
+      place[Symbol.dispose]()
       throw new Refusal('invalid_message', 'the upgrade is not acceptable (RFC 6455 §4.2.1)')
     },
   }
 
-  /** The principal of the upgrade's token, the refusal of a bad one, undefined without any. */
-  async function identify(authorization: string | null, bearer: string | undefined) {
+  /** As `identify`, for a bounded number of upgrades at once. @throws {Refusal} `too_many_connections` */
+  async function identified(...upgrade: Parameters<typeof identify>) {
+    if (pending >= UPGRADES_PENDING_MAX) {
+      const sentence = `${UPGRADES_PENDING_MAX} upgrades are under way`
+      throw new Refusal('too_many_connections', sentence, { retryAfterMs: UPGRADE_TIMEOUT_SECONDS * 1000 })
+    }
+    pending += 1
+    try {
+      return await identify(...upgrade)
+    } finally {
+      pending -= 1
+    }
+  }
+
+  /**
+   * The principal of the upgrade's token, the refusal of a bad one, undefined without any.
+   * @throws {Refusal} `rate_limited` after too many bad ones, which no socket is opened for
+   */
+  async function identify(authorization: string | null, bearer: string | undefined, address: string) {
     if (options.anyone) return options.anyone
     const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? bearer
     if (token === undefined) {
@@ -127,9 +166,9 @@ export function createWebSocketTransport(options: WebSocketOptions) {
         : new Refusal('invalid_token', 'Authorization: expected Bearer <token>')
     }
     try {
-      return await options.verify(token)
+      return await options.verify(token, address)
     } catch (error) {
-      if (error instanceof Refusal) return error
+      if (error instanceof Refusal && error.code !== 'rate_limited') return error
       throw error
     }
   }

@@ -101,6 +101,8 @@ describe('a token', () => {
 
 test('a scope grants what it names and nothing else', () => {
   expect(parseScope('events:read:jobs events:publish api:read unheard')).toEqual({
+    narrowed: new Map(),
+    sessions: new Set(),
     read: new Set(['jobs']),
     publish: new Set(['approval', 'export', 'jobs', 'photos', 'queue', 'sessions', 'system']),
     apiRead: true,

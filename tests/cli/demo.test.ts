@@ -26,7 +26,7 @@ test('the demo plays twice on a running server and leaves each photo there once,
   using photos = photoFolder()
   using data = temporaryFolder()
   await using parts = new AsyncDisposableStack()
-  const server = await startProcess({ folder: data.path })
+  const server = await startProcess({ folder: data.path, limited: true })
   parts.defer(async () => void (await server.kill()))
   const token = await tokenOf(data.path)
   const words = ['--photos', photos.path, '--url', server.url, '--token', token]

@@ -19,7 +19,7 @@ afterAll(async () => {
 test('on a server that is well every point holds, with a token of its own, and nothing is left there', async () => {
   using data = temporaryFolder()
   await using parts = new AsyncDisposableStack()
-  const server: ServerProcess = await startProcess({ folder: data.path })
+  const server: ServerProcess = await startProcess({ folder: data.path, limited: true })
   parts.defer(async () => void (await server.kill()))
 
   const { code, output, verdicts } = await runDoctor(['--live', `${server.url}/`], { DATA_DIR: data.path })
@@ -220,6 +220,68 @@ const faulty: readonly {
     name: 'a broadcast that comes twice',
     faults: onMessage('msgpack', 'doctor_says', (message) => [message, message]),
     named: { broadcast: /expected the broadcast message once on msgpack, saw 2, first / },
+  },
+  {
+    name: 'a batch that leaves an event out',
+    faults: onMessage('json', 'batch', (message) => [
+      {
+        ...message,
+        events: (message['events'] as { type: string }[]).filter(({ type }) => type !== 'photo_rejected'),
+      },
+    ]),
+    named: {
+      'filters and batches':
+        /expected photo_rejected at photos \d+ next on a filtered subscription, saw .*; look at /,
+      conflation: /expected photo_rejected at photos \d+ next on a conflated subscription, saw /,
+    },
+  },
+  {
+    name: 'a batch that leaves a hole',
+    faults: onMessage('json', 'batch', (message) => [{ ...message, after: Number(message['after']) + 1 }]),
+    named: {
+      'filters and batches': /expected a \w+ batch after \d+, saw one after \d+;/,
+      conflation: /expected a \w+ batch after \d+, saw one after \d+;/,
+    },
+  },
+  {
+    name: 'a stream that leaves an event out',
+    faults: { block: (block) => !block.includes('event: session_completed') },
+    named: {
+      'stream resumes':
+        /expected session_completed at sessions \d+ next on a stream that came back, saw session_updated/,
+    },
+  },
+  {
+    name: 'a page that leaves an event out',
+    faults: onAnswer('GET', /^\/api\/events$/, (reply) => {
+      const page = JSON.parse(reply.text) as { events: { type: string }[] }
+      const events = page.events.filter(({ type }) => type !== 'export_failed')
+      return { ...reply, text: JSON.stringify({ ...page, events }) }
+    }),
+    named: { 'pull and long-poll': /expected export_failed at export \d+ next on pull, saw no event;/ },
+  },
+  {
+    name: 'a poll that repeats itself',
+    faults: onAnswer('GET', /^\/ws\/poll$/, (reply) => {
+      const polled = JSON.parse(reply.text) as { messages: object[] }
+      return {
+        ...reply,
+        text: JSON.stringify({ ...polled, messages: polled.messages.flatMap((m) => [m, m]) }),
+      }
+    }),
+    named: { 'polling session': /expected \w+ at \w+ \d+ next on a polling session, saw / },
+  },
+  {
+    name: 'a repeat that is not said to be one',
+    faults: onAnswer('POST', /\/system\/errors$/, (reply) => {
+      const headers = new Headers(reply.headers)
+      headers.delete('idempotency-replayed')
+      return { ...reply, headers }
+    }),
+    named: {
+      'idempotent repeat':
+        /expected Idempotency-Replayed on the repeat alone, saw no header, then no header; look at /,
+    },
   },
   {
     name: 'a server that is not well',

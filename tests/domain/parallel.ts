@@ -1,7 +1,7 @@
 /** Several clients at once: nothing is predicted; what was answered, told and listed in the end must fit together. */
 import { parseCursor } from '../../lib/protocol/cursor.ts'
 import type { Draft } from '../../lib/protocol/events.ts'
-import type { Config } from '../../lib/config.ts'
+import type { Config } from '../../lib/settings.ts'
 import type { Message } from '../support/client.ts'
 import { buildOf, expiryOf, opening, type Step } from './commands.ts'
 import {

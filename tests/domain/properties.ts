@@ -1,6 +1,6 @@
 /** The properties as tests run them: how often, from which seed, and in lanes side by side. */
 import fc from 'fast-check'
-import type { Config } from '../../lib/config.ts'
+import type { Config } from '../../lib/settings.ts'
 import { startTestServer } from '../support/server.ts'
 import { concurrentSteps, steps, type StepName } from './commands.ts'
 import { runParallel } from './parallel.ts'
@@ -8,7 +8,7 @@ import { Command, runSequence } from './sequence.ts'
 import type { StartServer } from './world.ts'
 
 /** Runs of the short lane; a longer one hands in more. */
-export const RUNS = { sequential: 48, parallel: 24, postgres: 4 } as const
+export const RUNS = { sequential: 32, parallel: 16, postgres: 4 } as const
 const SEED = 20_261_122
 const COMMANDS_MAX = 80
 const CLIENTS = 4

@@ -10,7 +10,7 @@ import { Model, type Fields } from './model.ts'
 import type { Operation, Subject } from './operations.ts'
 import { draftOf, State, type Job } from './state.ts'
 import { startWorld, type Answered, type StartServer, type World } from './world.ts'
-import type { Config } from '../../lib/config.ts'
+import type { Config } from '../../lib/settings.ts'
 
 const { carries, same } = invariants
 

@@ -1,6 +1,6 @@
 /** One server on a clock that stands still, workers with REST and sockets, and a subscriber from the very start. */
 import { channels } from '../../lib/protocol/events.ts'
-import type { Config } from '../../lib/config.ts'
+import type { Config } from '../../lib/settings.ts'
 import type { Api } from '../support/api.ts'
 import type { Message, TestClient } from '../support/client.ts'
 import type { startTestServer } from '../support/server.ts'

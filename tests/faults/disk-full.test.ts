@@ -2,7 +2,7 @@
 import { expect, setDefaultTimeout } from 'bun:test'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { createApi, type Answer } from '../support/api.ts'
+import { createApi, type Answer, type Api } from '../support/api.ts'
 import { plant } from '../support/planted.ts'
 import { projectRoot, startProcess, tokenOf } from '../support/process.ts'
 import { createRandom } from '../support/random.ts'
@@ -34,7 +34,7 @@ testWithMount('a full disk refuses writes with 503 and keeps what it acknowledge
   const reads = await Promise.all(
     ['photos', 'sessions', 'jobs'].map((name) => full.api('GET', `/api/${name}`)),
   )
-  const health = await full.api<{ status: string }>('GET', '/api/system/health')
+  const told = await healthAfterRefusals(full.api)
   const store = readStore(full.folder)
 
   expect(refused.length).toBeGreaterThanOrEqual(REFUSED_ENOUGH)
@@ -42,7 +42,7 @@ testWithMount('a full disk refuses writes with 503 and keeps what it acknowledge
     new Set(['503 application/problem+json storage_unavailable 1']),
   )
   expect(reads.map(({ status }) => status)).toEqual([200, 200, 200])
-  expect(health.body.status).not.toBe('healthy')
+  expect(told).toContain('degraded')
   expect(missing(full.promised, store.photos)).toEqual([])
   expect(disagreements(store)).toEqual([])
 })
@@ -161,7 +161,7 @@ testWithMount('a server that goes on after the database gave up the transaction 
     faults = await crowdedGroups(planted.root)
   }
 
-  expect(faults.join()).toMatch(/and no row|has no event|lost photo|there are|its last event/)
+  expect(faults.join()).toMatch(/and no row|has (no|two) event|lost photo|there are|its last event/)
 })
 
 /**
@@ -190,6 +190,18 @@ async function crowdedGroups(root: string): Promise<string[]> {
     ...missing({ photos }, store.photos).map((id) => `lost photo ${id}`),
     ...disagreements(store),
   ]
+}
+
+/** What health says right after writes that were refused: chores that store nothing, and so succeed, may come between. */
+async function healthAfterRefusals(api: Api): Promise<string[]> {
+  const told: string[] = []
+  for (let attempt = 0; attempt < ATTEMPTS_MAX && !told.includes('degraded'); attempt += 1) {
+    const file_path = `/import/late-${attempt}/${'x'.repeat(3900)}`
+    const { status } = await api('POST', '/api/photos', { file_path })
+    const { body } = await api<{ status: string }>('GET', '/api/system/health')
+    if (status === 503) told.push(body.status)
+  }
+  return told
 }
 
 /** A server on a small disk, a follower, a few changes, then a full disk and many refused writes in parallel. */

@@ -13,10 +13,14 @@ export function testWithMount(name: string, run: () => Promise<void>): void {
 }
 
 /** Mounts over `path`, which exists; unmounts on disposal. */
-export function mountSmallDisk(path: string, sizeKib: number): Disposable & { remountReadOnly(): void } {
+export function mountSmallDisk(
+  path: string,
+  sizeKib: number,
+): Disposable & { remountReadOnly(): void; remountReadWrite(): void } {
   run(['mount', '-t', 'tmpfs', '-o', `size=${sizeKib}k,mode=700`, 'lightwire-test', path])
   return {
     remountReadOnly: () => run(['mount', '-o', 'remount,ro', path]),
+    remountReadWrite: () => run(['mount', '-o', 'remount,rw', path]),
     // Lazily: a process that just ended may still hold a file.
     [Symbol.dispose]: () => run(['umount', '-l', path]),
   }

@@ -33,7 +33,7 @@ export function readStore(folder: string): StoreCopy {
   using file = new Database(join(copy.path, 'lightwire.db'))
   const all = <T>(text: string) => file.query<T, []>(text).all()
   const events = all<Omit<StoreEvent, 'data'> & { data: string }>(
-    'select * from events order by channel, seq',
+    'select channel, seq, type, timestamp, data from events order by channel, seq',
   )
   const heads = all<{ channel: string; seq: number }>('select channel, seq from heads')
   const counters = all<{ name: string; value: number }>('select * from counters')

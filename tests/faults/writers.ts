@@ -28,6 +28,8 @@ export interface WriterOptions {
   readonly goOn: (promised: Promised) => boolean
   /** Writers import arrays only. */
   readonly importsOnly?: boolean
+  /** Told how long each answer took. */
+  readonly onAnswer?: (ms: number) => void
 }
 
 let imports = 0
@@ -39,13 +41,16 @@ export async function writeAway({
   random,
   writers,
   goOn,
+  onAnswer = () => undefined,
   ...shape
 }: WriterOptions): Promise<Promised> {
   const promised: Promised = { sessions: [], photos: [], jobs: [], cursors: [], acknowledged: 0, refused: [] }
   const api = createApi(() => url, token)
   const one = async (own: Random) => {
     while (goOn(promised)) {
+      const asked = performance.now()
       const answer = await writeOnce(api, own, promised, shape).catch(() => undefined)
+      onAnswer(performance.now() - asked)
       if (!answer) return
       if (answer.cursor !== null) promised.cursors.push(answer.cursor)
     }

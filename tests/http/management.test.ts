@@ -109,8 +109,20 @@ test('the channels say their head, their subscribers and the events of the last 
   clock += 61_000
   const later = await photosOf()
 
-  expect(now).toEqual({ channel: 'photos', head_seq: 3, subscribers: 2, events_last_minute: 3 } as never)
-  expect(later).toEqual({ channel: 'photos', head_seq: 3, subscribers: 2, events_last_minute: 0 } as never)
+  expect(now).toEqual({
+    channel: 'photos',
+    head_seq: 3,
+    trimmed_seq: 0,
+    subscribers: 2,
+    events_last_minute: 3,
+  } as never)
+  expect(later).toEqual({
+    channel: 'photos',
+    head_seq: 3,
+    trimmed_seq: 0,
+    subscribers: 2,
+    events_last_minute: 0,
+  } as never)
 })
 
 test('a broadcast of no event type goes to all, to a channel or to a client type, without a seq', async () => {
@@ -189,6 +201,8 @@ test('a broadcast may not look like the protocol, name a held row, or be larger 
     { type: 'hello', id: 1 },
     {},
     { type: '' },
+    { type: 'hello\nevent: job_completed' },
+    { type: 'hello\r' },
     { type: 'photo_approved', photo_id: photo.id },
     { type: 'hello', text: 'x'.repeat(65_536) },
   ]
@@ -198,7 +212,7 @@ test('a broadcast may not look like the protocol, name a held row, or be larger 
     statuses.push((await server.api('POST', '/api/websocket/broadcast', { message })).status)
   }
 
-  expect(statuses).toEqual([400, 400, 400, 400, 400, 400, 400, 400, 400, 409, 413])
+  expect(statuses).toEqual([400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 400, 409, 413])
   expect(await unasked(client)).toEqual([])
 })
 

@@ -5,6 +5,8 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { openAudience, stamp } from '../../bench/support/audience.ts'
 import { createMetrics, metricsTable } from '../../lib/metrics.ts'
+import { AUDIENCE, ISSUER, startIssuer } from '../access/issuer.ts'
+import { TestStream } from '../support/event-stream.ts'
 import { plant } from '../support/planted.ts'
 import { projectRoot, startProcess, tokenOf } from '../support/process.ts'
 import { startTestServer, temporaryFolder, type TestServer } from '../support/server.ts'
@@ -49,12 +51,17 @@ const moves: Record<string, (server: TestServer) => Promise<Samples>> = {
     const odd = await server.connect()
     await odd.request({ type: 'register', client_type: 'my-own-thing-123' })
     await server.connect({ framing: 'deflate' }).then((client) => client.sync())
+    await server.api('POST', '/ws/handshake', { client_type: 'lightroom' })
+    const headers = { Authorization: `Bearer ${server.token}` }
+    const stream = await TestStream.open({ url: `${server.url}/api/events/stream`, headers })
     const samples = await scrape(server.url)
-    const of = (client_type: string, framing: string) =>
+    if (stream instanceof TestStream) await stream[Symbol.asyncDispose]()
+    const of = (client_type: string, framing: string, transport = 'websocket') =>
       samples.get(
-        `lightwire_connections{client_type="${client_type}",framing="${framing}",transport="websocket"}`,
+        `lightwire_connections{client_type="${client_type}",framing="${framing}",transport="${transport}"}`,
       )
     expect([of('gui', 'msgpack'), of('other', 'json'), of('unregistered', 'deflate')]).toEqual([1, 1, 1])
+    expect([of('lightroom', 'json', 'poll'), of('unregistered', 'json', 'sse')]).toEqual([1, 1])
     return samples
   },
   events_committed_total: written('events_committed_total{channel="photos"}'),
@@ -135,10 +142,20 @@ const moves: Record<string, (server: TestServer) => Promise<Samples>> = {
     const before = total(await scrape(url), 'lightwire_cpu_seconds_total')
     return await until(url, (samples) => total(samples, 'lightwire_cpu_seconds_total') > before)
   },
+  jwks_loads_total: () => withIssuer((samples) => total(samples, 'lightwire_jwks_loads_total') > 0),
+  jwks_age_seconds: () => withIssuer((samples) => total(samples, 'lightwire_jwks_age_seconds') >= 0),
   sweeps_total: stalled('sweeps_total'),
   slow_moves_total: stalled('slow_moves_total'),
   readers: stalled('readers'),
   unsent_bytes: stalled('unsent_bytes'),
+}
+
+/** A server of its own with the keys of an issuer. */
+async function withIssuer(holds: (samples: Samples) => boolean): Promise<Samples> {
+  await using issuer = startIssuer()
+  const trust = { JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE, JWKS_URL: issuer.url }
+  await using server = await startTestServer(trust)
+  return await until(server.url, holds)
 }
 
 /** A request whose Host leaves no readable URL. */

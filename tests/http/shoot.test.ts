@@ -39,6 +39,20 @@ async function shoot({ api }: TestServer, photos = 2) {
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   describe.skipIf(kind === 'postgres' && bin === undefined)(`REST on ${kind}`, () => {
+    test('lists narrowed by a grant hold what it names, whatever numbers it names beside', async () => {
+      await using server = await start(kind)
+      const { session } = await shoot(server)
+      const where = { session_id: { in: [session.id, 1.5, 1e300] } }
+      const grants = [{ channel: 'photos' as const, where }]
+      const token = await server.server.issueToken({ subject: 'g', scope: '', grants, expiresInMs: 60_000 })
+
+      const sessions = await server.apiAs(token)('GET', '/api/sessions')
+      const photos = await server.apiAs(token)('GET', '/api/photos')
+
+      expect([sessions.status, photos.status]).toEqual([200, 200])
+      expect([sessions.body, photos.body]).toMatchObject([{ total: 1 }, { total: 2 }])
+    })
+
     test('a shoot from import to completion tells each change, derived values once per commit', async () => {
       await using server = await start(kind)
       const client = await server.connect()

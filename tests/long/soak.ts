@@ -1,8 +1,10 @@
 /** `bun run soak -- --minutes 30 --seed N`: the history checker for as long as one likes; prints seed and counts. */
 import { parseArgs } from 'node:util'
 import { declaredRoutes } from '../../cli/openapi-text.ts'
+import { restless } from '../reliability/planted-delivery.ts'
 import { routeName } from '../support/history/calls.ts'
 import { runHistory, type RunReport } from '../support/history/run.ts'
+import { plant } from '../support/planted.ts'
 
 /** One history holds every frame in memory; a soak is many of them, each with a seed of its own. */
 const ROUNDS_PER_RUN = 40
@@ -18,20 +20,28 @@ export async function soak({ minutes, seed }: SoakOptions) {
   const sums = {
     runs: 0,
     kills: 0,
+    drains: 0,
+    drained: 0,
     operations: 0,
     acknowledged: 0,
-    lost: 0,
+    unanswered: 0,
+    replays: 0,
+    rescued: 0,
     events: 0,
     frames: 0,
     connections: 0,
     reads: 0,
     words: 0,
     revoked: 0,
+    conflated: 0,
+    lostInTransit: 0,
   }
+  const byTransport: Record<string, Record<string, number>> = {}
   const routes = new Map(declaredRoutes().map((route) => [routeName(route), 0]))
   const endings: Record<string, number> = {}
   const faults = { cut: 0, stall: 0, halfOpen: 0 }
   let failed: RunReport | undefined
+  using moving = plant(restless)
   for (let own = seed; performance.now() < end && !failed; own += 1) {
     const report = await runHistory({
       seed: own,
@@ -41,22 +51,14 @@ export async function soak({ minutes, seed }: SoakOptions) {
       acknowledgedPerRound: 60,
       roundMsMax: 5000,
       isOver: () => performance.now() >= end,
+      // Clients that the kernel's buffers keep from being slow are moved aside at random in every second run.
+      ...(own % 2 === 0 ? { root: moving.root } : {}),
     })
     sums.runs += 1
-    for (const name of [
-      'kills',
-      'operations',
-      'acknowledged',
-      'lost',
-      'events',
-      'frames',
-      'connections',
-      'reads',
-      'words',
-      'revoked',
-    ] as const) {
-      sums[name] += report[name]
-    }
+    for (const name of Object.keys(sums) as (keyof typeof sums)[])
+      if (name !== 'runs') sums[name] += report[name]
+    for (const transport of ['websocket', 'sse', 'pull', 'poll', 'rights'] as const)
+      byTransport[transport] = added(byTransport[transport] ?? {}, report[transport])
     for (const [name, count] of Object.entries(report.routes))
       routes.set(name, (routes.get(name) ?? 0) + count)
     for (const [code, count] of Object.entries(report.endings)) endings[code] = (endings[code] ?? 0) + count
@@ -67,6 +69,7 @@ export async function soak({ minutes, seed }: SoakOptions) {
     seed,
     minutes,
     ...sums,
+    ...byTransport,
     endings,
     faults,
     routes: routes.size,
@@ -75,6 +78,10 @@ export async function soak({ minutes, seed }: SoakOptions) {
     violations: failed?.violations ?? [],
     failedSeed: failed?.seed,
   }
+}
+
+function added(to: Record<string, number>, counts: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, (to[name] ?? 0) + count]))
 }
 
 if (import.meta.main) {

@@ -1,7 +1,9 @@
 /** Handlers never take the process down: a throw or rejection in each of them is one log line and at most one socket. */
 import { expect, setDefaultTimeout, test } from 'bun:test'
+import { createAdmission } from '../../lib/access/admission.ts'
 import { createOrigins } from '../../lib/access/origins.ts'
 import { everyone } from '../../lib/access/rights.ts'
+import { loadConfig } from '../../lib/config.ts'
 import type { Connection } from '../../lib/realtime/connection.ts'
 import type { Hub } from '../../lib/realtime/hub.ts'
 import { createWebSocketTransport, type SocketData } from '../../lib/transport/websocket.ts'
@@ -12,6 +14,10 @@ import { startProcess, tokenOf } from '../support/process.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
+
+/** The limits of a server that was told nothing. */
+const admissionOf = (verify: () => Promise<never>) =>
+  createAdmission({ config: loadConfig({}), monotonicMs: () => 0, verify })
 
 type Part = 'attach' | 'receive' | 'heard' | 'detach' | 'upgrade' | 'app'
 
@@ -25,9 +31,9 @@ function startFaulty(part: Part) {
     receive: () => fail('receive'),
     drained: () => undefined,
     heard: () => fail('heard'),
+    pinged: () => fail('heard'),
   } as unknown as Connection
   const hub = {
-    requireRoom: () => undefined,
     welcome: () => undefined,
     attach: () => {
       fail('attach')
@@ -36,11 +42,13 @@ function startFaulty(part: Part) {
     detach: () => fail('detach'),
   } as unknown as Hub
   const origins = createOrigins({ port: 0, publicUrl: undefined, allowed: [], host: '127.0.0.1' })
+  const admission = admissionOf(() => Promise.reject(new Error('planted in upgrade')))
   const transport = createWebSocketTransport({
+    ...admission,
     origins: () => origins,
     hub: () => hub,
     anyone: part === 'upgrade' ? undefined : everyone,
-    verify: () => Promise.reject(new Error('planted in upgrade')),
+    requireOpen: () => undefined,
     frameBytesMax: 1024,
     onBug: (error) => bugs.push(error),
     onOpen: () => undefined,
@@ -53,7 +61,9 @@ function startFaulty(part: Part) {
     fetch: createFetch({
       app: { fetch: () => Promise.reject(new Error('planted in app')) },
       upgrade: transport.upgrade,
+      addressOf: admission.addressOf,
       requireHost: () => undefined,
+      draining: new AbortController().signal,
       monotonicMs: () => 0,
       onAnswer: () => undefined,
       onRefusal: () => undefined,
@@ -99,10 +109,11 @@ test('a throw in detach is told', async () => {
 test('a throw in drained closes that socket', async () => {
   const drained = Promise.withResolvers<void>()
   const { handler } = createWebSocketTransport({
+    ...admissionOf(() => Promise.reject(new Error('unused'))),
     origins: () => createOrigins({ port: 0, publicUrl: undefined, allowed: [], host: '' }),
     hub: () => ({}) as Hub,
     anyone: everyone,
-    verify: () => Promise.reject(new Error('unused')),
+    requireOpen: () => undefined,
     frameBytesMax: 1024,
     onBug: () => drained.resolve(),
     onOpen: () => undefined,

@@ -1,6 +1,6 @@
 /** Signs of life, deadlines and expiry, with a clock that the test moves. */
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { startTestServer } from '../support/server.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
 
@@ -18,13 +18,34 @@ function clocks() {
 test('a client that says nothing for 1.5 heartbeats is closed with 4408', async () => {
   const clock = clocks()
   await using server = await startTestServer({}, clock.options)
+  const mute = await connectMute(server.url, server.token)
+
+  for (let n = 0; n < 4; n += 1) {
+    await passUntilLook(server, clock.pass)
+  }
+
+  const frames = await mute.ended
+  expect(frames).toContain('"code":4408')
+  expect(frames).toContain('"reconnect":true')
+})
+
+test("time in which the server itself stood still is nobody's silence", async () => {
+  const clock = clocks()
+  await using server = await startTestServer({}, clock.options)
   const client = await server.connect()
+  const mute = await connectMute(server.url, server.token)
   await client.sync()
 
-  clock.pass(46_000)
+  clock.pass(100_000)
+  await seenAfter(server.server.clients, clock.options.now().getTime() - 5000)
+  const connected = server.server.clients().length
+  for (let n = 0; n < 4; n += 1) {
+    await passUntilLook(server, clock.pass)
+  }
 
-  expect(await client.closed).toMatchObject({ code: 4408 })
-  expect(client.received.at(-1)).toMatchObject({ type: 'disconnect', code: 4408, reconnect: true })
+  expect(connected).toBe(2)
+  expect(await client.sync()).toMatchObject({ type: 'pong' })
+  expect(await mute.ended).toContain('"code":4408')
 })
 
 test('a client that answers the protocol ping stays', async () => {
@@ -86,4 +107,44 @@ async function seenAfter(clients: () => readonly { last_seen: string }[], ms: nu
   while (!clients().some(({ last_seen }) => Date.parse(last_seen) >= ms)) {
     await new Promise((resolve) => setImmediate(resolve))
   }
+}
+
+/** Lets 12 s pass; the server has looked at everybody when it closes one whose time for a token is over. */
+async function passUntilLook(server: TestServer, pass: (ms: number) => unknown): Promise<void> {
+  const nobody = await server.connect({ token: null })
+  pass(12_000)
+  await nobody.closed
+}
+
+/** A client that opens a socket and then neither speaks nor answers pings; all it was sent when it is closed. */
+async function connectMute(url: string, token: string): Promise<{ ended: Promise<string> }> {
+  const { hostname, port, host } = new URL(url)
+  const opened = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<string>()
+  let received = ''
+  const socket = await Bun.connect({
+    hostname,
+    port: Number(port),
+    socket: {
+      data(_, bytes) {
+        received += bytes.toString('latin1')
+        if (received.includes('connection_established')) opened.resolve()
+        // It never answers the close either.
+        if (received.includes('"type":"disconnect"')) socket.end()
+      },
+      close: () => ended.resolve(received),
+    },
+  })
+  const lines = [
+    'GET /ws HTTP/1.1',
+    `Host: ${host}`,
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    `Authorization: Bearer ${token}`,
+  ]
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+  await opened.promise
+  return { ended: ended.promise }
 }

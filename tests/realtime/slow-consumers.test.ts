@@ -6,7 +6,11 @@ import { createPages } from '../../lib/realtime/pages.ts'
 import { createReaders, type Follower } from '../../lib/realtime/reader.ts'
 import type { Socket } from '../../lib/realtime/socket.ts'
 import { createTail } from '../../lib/realtime/tail.ts'
-import { createTopics } from '../../lib/realtime/topic.ts'
+import { createFilterQuota } from '../../lib/realtime/filter-quota.ts'
+import { Following } from '../../lib/realtime/following.ts'
+import { webSocketMedium } from '../../lib/realtime/medium.ts'
+import { PLAIN } from '../../lib/realtime/topic.ts'
+import { createTopics, type Topics } from '../../lib/realtime/topics.ts'
 import { createRandom } from '../support/random.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
@@ -93,22 +97,23 @@ test('hundreds that resume at the same place all become live, a few pages read a
   const topics = createTopics({
     publisher,
     heads: { jobs: head },
+    filtersMax: 0,
     beforePublish: ignore,
     onDelivered: ignore,
     onDropped: ignore,
+    onPublished: ignore,
+    onReleased: ignore,
   })
   const pages = createPages(journal, createTail(64 * KIB))
   const options = {
     pages,
-    topics,
     highWaterBytes: () => 256 * KIB,
     onDelivered: ignore,
-    onDropped: ignore,
     onError: ignore,
   }
   const readers = createReaders(options)
   const positions = Array.from({ length: 300 }, (_, index) => (index % 3) * 100)
-  const followers = positions.map((position) => new FakeFollower(topics.of('jobs', 'json'), position))
+  const followers = positions.map((position) => new FakeFollower(topics, position))
 
   for (const follower of followers) readers.wake(follower)
   for (let turn = 0; turn < 10_000 && followers.some(({ isLive }) => !isLive); turn += 1) {
@@ -134,30 +139,39 @@ function storedEvent(seq: number): StoredEvent {
 
 /** A connection whose socket takes everything at once, so that no `drain` ever wakes it. */
 class FakeFollower implements Follower {
-  readonly framing = 'json'
-  readonly subscriptions: Follower['subscriptions']
+  readonly isOpen = true
   readonly onMoved = ignore
   readonly onOvertaken = ignore
   frames = 0
-  readonly socket: Socket = {
-    readyState: 1,
-    send: () => (this.frames += 1),
-    cork: (send) => send(),
-    getBufferedAmount: () => 0,
-    subscribe: ignore,
-    unsubscribe: ignore,
-    ping: () => 1,
-    pause: ignore,
-    resume: ignore,
-    close: ignore,
-    terminate: ignore,
+  readonly following: Following
+
+  constructor(topics: Topics, position: number) {
+    const socket: Socket = {
+      readyState: 1,
+      send: () => 1,
+      cork: (send) => send(),
+      getBufferedAmount: () => 0,
+      subscribe: ignore,
+      unsubscribe: ignore,
+      ping: () => 1,
+      pause: ignore,
+      resume: ignore,
+      close: ignore,
+      terminate: ignore,
+    }
+    this.following = new Following(
+      { socket, medium: webSocketMedium('json'), principal: undefined, send: ignore },
+      { topics, filters: createFilterQuota() },
+    )
+    this.following.follow('jobs', PLAIN, position, { keep: false })
   }
 
-  constructor(topic: ReturnType<ReturnType<typeof createTopics>['of']>, position: number) {
-    this.subscriptions = new Map([['jobs', { topic, position, live: false }]])
-  }
+  unsentBytes = () => 0
+  sendBatch = () => 1
+  sendEvent = () => (this.frames += 1)
+  cork = (send: () => void) => send()
 
   get isLive(): boolean {
-    return this.subscriptions.get('jobs')?.live === true
+    return this.following.subscriptions.get('jobs')?.live === true
   }
 }

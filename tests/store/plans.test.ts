@@ -98,6 +98,7 @@ test('a claim and the sweep of leases find their jobs by an index', async () => 
     now: new Date().toISOString(),
     emit: () => undefined,
     touch: () => undefined,
+    beforeCommit: () => undefined,
   })
 
   const plans = await plansOf(async (queries) => {

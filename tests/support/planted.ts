@@ -11,14 +11,20 @@ export interface Patch {
   readonly replace: string
 }
 
+interface Copy extends Disposable {
+  readonly root: string
+  /** @throws when it no longer fits */
+  patch(patch: Patch): void
+}
+
 /** Copies what the server runs from, patched; removed on disposal. @throws when a patch no longer fits */
-export function plant(patches: readonly Patch[]): Disposable & { root: string } {
+export function plant(patches: readonly Patch[]): Copy {
   const folder = temporaryFolder()
   for (const name of ['server.ts', 'package.json', 'tsconfig.json', 'lib', 'cli']) {
     cpSync(join(projectRoot, name), join(folder.path, name), { recursive: true })
   }
   symlinkSync(join(projectRoot, 'node_modules'), join(folder.path, 'node_modules'))
-  for (const { file, find, replace } of patches) {
+  const patch = ({ file, find, replace }: Patch) => {
     const path = join(folder.path, file)
     const source = readFileSync(path, 'utf8')
     if (source.split(find).length !== 2) throw new Error(`the fault no longer fits ${file}: ${find}`)
@@ -28,5 +34,6 @@ export function plant(patches: readonly Patch[]): Disposable & { root: string } 
       source.replace(find, () => replace),
     )
   }
-  return { root: folder.path, [Symbol.dispose]: () => folder[Symbol.dispose]() }
+  for (const one of patches) patch(one)
+  return { root: folder.path, patch, [Symbol.dispose]: () => folder[Symbol.dispose]() }
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { loadKey } from '../../lib/access/keys.ts'
 import { FULL_SCOPE } from '../../lib/access/rights.ts'
-import { createTokens } from '../../lib/access/tokens.ts'
+import { createTokens, type Tokens } from '../../lib/access/tokens.ts'
 
 export const projectRoot = join(import.meta.dir, '..', '..')
 
@@ -11,6 +11,10 @@ interface ProcessOptions {
   /** Where server.ts lies; a copy with a planted fault, say. */
   readonly root?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Words before the command, which runs it in its own place: `prlimit …`, `strace -D …`. */
+  readonly through?: readonly string[]
+  /** With the limits of what one client may do that a server has which was told nothing. */
+  readonly limited?: boolean
 }
 
 export interface ServerProcess {
@@ -22,19 +26,38 @@ export interface ServerProcess {
   kill(signal?: NodeJS.Signals): Promise<number>
 }
 
+/** As a test server, without the limits of what one client may do; `env` may set them again. */
+const unlimited = {
+  SAMPLE_INTERVAL: '0s',
+  RATE_MESSAGES: '0',
+  RATE_REQUESTS: '0',
+  RATE_CONNECTIONS: '0',
+  RATE_AUTH_FAILURES: '0',
+  MAX_CONNECTIONS_PER_SUBJECT: '0',
+  MAX_CONNECTIONS_PER_ADDRESS: '0',
+}
+
+/** No server outlives its test, however that ends. */
+const living = new Set<{ kill(signal: NodeJS.Signals): void }>()
+process.once('exit', () => living.forEach((child) => child.kill('SIGKILL')))
+
 /** Starts `server.ts` and resolves when it listens; rejects with its output when it ends before. */
 export async function startProcess({
   folder,
   root = projectRoot,
   env = {},
+  through = [],
+  limited = false,
 }: ProcessOptions): Promise<ServerProcess> {
-  const child = Bun.spawn([process.execPath, 'run', join(root, 'server.ts')], {
+  const child = Bun.spawn([...through, process.execPath, 'run', join(root, 'server.ts')], {
     cwd: folder,
-    env: { ...inherited(), DATA_DIR: folder, PORT: '0', ...env },
+    env: { ...inherited(), DATA_DIR: folder, PORT: '0', ...(limited ? {} : unlimited), ...env },
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
   })
+  living.add(child)
+  void child.exited.then(() => living.delete(child))
   const output: string[] = []
   const listening = Promise.withResolvers<string>()
   void readLines(child.stdout, (line) => {
@@ -63,10 +86,14 @@ function inherited(): Record<string, string> {
   return { PATH, HOME, TMPDIR }
 }
 
+/** Signs tokens with the secret of a data folder. */
+export function tokensOf(folder: string): Tokens {
+  return createTokens({ key: loadKey(folder, undefined), now: () => new Date() })
+}
+
 /** A token of full rights, signed with the secret of a data folder. */
 export async function tokenOf(folder: string, subject = 'tester'): Promise<string> {
-  const tokens = createTokens({ key: loadKey(folder, undefined), now: () => new Date() })
-  return (await tokens.issue({ subject, scope: FULL_SCOPE, expiresInMs: 86_400_000 })).token
+  return (await tokensOf(folder).issue({ subject, scope: FULL_SCOPE, expiresInMs: 86_400_000 })).token
 }
 
 async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {

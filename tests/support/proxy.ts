@@ -5,8 +5,6 @@ import type { Random } from './random.ts'
 
 /** Longest that a stall lasts before the bytes flow again, in milliseconds. */
 const STALL_MS_MAX = 300
-/** A connection meets its fault after at most this many bytes of one direction. */
-const FAULT_BYTES_MAX = 60_000
 
 export interface Proxy extends AsyncDisposable {
   readonly port: number
@@ -14,10 +12,35 @@ export interface Proxy extends AsyncDisposable {
   readonly faults: { cut: number; stall: number; halfOpen: number }
 }
 
+type Fault = keyof Proxy['faults'] | 'none'
+const allFaults: readonly Fault[] = ['cut', 'stall', 'halfOpen', 'none']
+
+interface ProxyOptions {
+  /** Drawn from, one for each direction of a connection. */
+  readonly kinds?: readonly Fault[]
+  /** A connection meets its fault after at most this many bytes of one direction. */
+  readonly bytesMax?: number
+}
+
 /** @param targetPort asked at each connection: the server behind may have moved */
-export async function startProxy(targetPort: () => number, random: Random): Promise<Proxy> {
+export async function startProxy(
+  targetPort: () => number,
+  random: Random,
+  { kinds = allFaults, bytesMax = 60_000 }: ProxyOptions = {},
+): Promise<Proxy> {
   const faults = { cut: 0, stall: 0, halfOpen: 0 }
   const sockets = new Set<Socket>()
+  const plan = (): Plan => {
+    const fault = random.pick(kinds)
+    return {
+      bytesLeft: random.int(1, bytesMax),
+      fault,
+      stallMs: random.int(1, STALL_MS_MAX),
+      happened: () => {
+        if (fault !== 'none') faults[fault] += 1
+      },
+    }
+  }
   const server = createServer((client) => {
     const upstream = connect(targetPort(), '127.0.0.1')
     for (const socket of [client, upstream]) {
@@ -29,8 +52,8 @@ export async function startProxy(targetPort: () => number, random: Random): Prom
         upstream.destroy()
       })
     }
-    forward(client, upstream, plan(random, faults))
-    forward(upstream, client, plan(random, faults))
+    forward(client, upstream, plan())
+    forward(upstream, client, plan())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
@@ -45,21 +68,9 @@ export async function startProxy(targetPort: () => number, random: Random): Prom
 
 interface Plan {
   bytesLeft: number
-  readonly fault: 'cut' | 'stall' | 'halfOpen' | 'none'
+  readonly fault: Fault
   readonly stallMs: number
   readonly happened: () => void
-}
-
-function plan(random: Random, faults: Proxy['faults']): Plan {
-  const fault = random.pick(['cut', 'stall', 'halfOpen', 'none'] as const)
-  return {
-    bytesLeft: random.int(1, FAULT_BYTES_MAX),
-    fault,
-    stallMs: random.int(1, STALL_MS_MAX),
-    happened: () => {
-      if (fault !== 'none') faults[fault] += 1
-    },
-  }
 }
 
 function forward(from: Socket, to: Socket, plan: Plan): void {

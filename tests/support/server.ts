@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { hasSecret } from '../../lib/access/keys.ts'
 import { FULL_SCOPE } from '../../lib/access/rights.ts'
-import type { Config } from '../../lib/config.ts'
+import type { Config } from '../../lib/settings.ts'
 import { startServer, type LightwireServer, type ServerOptions } from '../../server.ts'
 import { createApi, type Api } from './api.ts'
 import { TestClient } from './client.ts'
@@ -32,6 +33,18 @@ export function temporaryFolder(): Disposable & { path: string } {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
+/** Tests ask more of one connection and of one address than anybody else does; those about limits set their own. */
+export const unlimited = {
+  // What comes by itself would stand between what tests look for.
+  SAMPLE_INTERVAL: 0,
+  RATE_MESSAGES: undefined,
+  RATE_REQUESTS: undefined,
+  RATE_CONNECTIONS: undefined,
+  RATE_AUTH_FAILURES: undefined,
+  MAX_CONNECTIONS_PER_SUBJECT: 0,
+  MAX_CONNECTIONS_PER_ADDRESS: 0,
+} satisfies Partial<Config>
+
 export async function startTestServer(
   overrides: Partial<Config> = {},
   options: ServerOptions = {},
@@ -39,13 +52,20 @@ export async function startTestServer(
   const folder = overrides.DATA_DIR === undefined ? temporaryFolder() : undefined
   const dataDir = overrides.DATA_DIR ?? folder?.path ?? ''
   const server = await startServer(
-    { PORT: 0, LOG_LEVEL: 'silent', ...overrides, DATA_DIR: dataDir },
+    { PORT: 0, LOG_LEVEL: 'silent', ...unlimited, ...overrides, DATA_DIR: dataDir },
     // The machine that tests run on is often busy; its own warnings are tested by their own.
-    { onFatal: () => undefined, sampleResources: () => () => Promise.resolve({}), ...options },
+    {
+      onFatal: () => undefined,
+      sampleResources: () => () => Promise.resolve({}),
+      // A test's hours pass; its wall clock is not set, unless it says so.
+      ...(options.now && !options.monotonicMs ? { moveTimes: () => Promise.resolve() } : {}),
+      ...options,
+    },
   )
   const tokenFor = (scope: string, subject = 'tester') =>
     server.issueToken({ subject, scope, expiresInMs: 3_600_000 })
-  const token = await tokenFor(FULL_SCOPE)
+  // Where keys come from JWKS alone the server signs none.
+  const token = hasSecret(server.config) ? await tokenFor(FULL_SCOPE) : ''
   const socketUrl = `${server.url.replace('http', 'ws')}/ws`
   const clients: TestClient[] = []
   return {

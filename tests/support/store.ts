@@ -26,7 +26,7 @@ export async function openStore(
   const database =
     'url' in place
       ? openPostgres(place.url, { onIdleError: () => undefined })
-      : openSqlite(place.folder.path, { durability: 'full' })
+      : openSqlite(place.folder.path, { durability: 'full', onLogLeft: () => undefined })
   await migrate(database)
   const lineage = await openLineage(database, now())
   const journal = createJournal(database, lineage.state)

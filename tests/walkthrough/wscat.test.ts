@@ -21,7 +21,7 @@ interface Event {
 needs('node', 'curl')('wscat sees every change that curl makes, in order', async ({ node, curl }) => {
   using folder = temporaryFolder()
   await using parts = new AsyncDisposableStack()
-  const server = await startProcess({ folder: folder.path })
+  const server = await startProcess({ folder: folder.path, limited: true })
   parts.defer(async () => void (await server.kill()))
   const token = await tokenOf(folder.path)
   const socketUrl = `${server.url.replace('http', 'ws')}/ws`

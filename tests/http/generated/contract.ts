@@ -15,6 +15,7 @@ export interface Schema {
   readonly not?: Schema
   readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
+  readonly minProperties?: number
   readonly additionalProperties?: Schema | boolean
   readonly items?: Schema
   readonly minItems?: number
@@ -25,10 +26,12 @@ export interface Schema {
   readonly minimum?: number
   readonly exclusiveMinimum?: number
   readonly maximum?: number
+  /** Of a text: the JSON that it is. */
+  readonly contentSchema?: Schema
 }
 
 export interface Parameter {
-  readonly in: 'path' | 'query'
+  readonly in: 'path' | 'query' | 'header'
   readonly name: string
   readonly required?: boolean
   readonly schema: Schema
@@ -61,7 +64,9 @@ export interface Operation {
   readonly id: string
   readonly method: string
   readonly path: string
-  /** Scopes of its token; none where it is open to all. */
+  /** Whether it is refused without a token. */
+  readonly guarded: boolean
+  /** Scopes of its token; none where any will do. */
   readonly scopes: readonly string[]
   readonly parameters: readonly Parameter[]
   readonly body: { readonly required: boolean; readonly schema: Schema } | undefined
@@ -115,6 +120,7 @@ function operationOf(path: string, method: string, declared: OperationObject): O
     id: operationId,
     method: method.toUpperCase(),
     path,
+    guarded: security.length > 0,
     scopes: security.flatMap((scheme) => Object.values(scheme).flat()),
     parameters,
     body: requestBody && {

@@ -29,10 +29,15 @@ const kinds: Readonly<Record<string, string>> = {
   exports: 'export_id',
   export: 'export_id',
   websocket: 'client_id',
+  handshake: 'client_id',
+  poll: 'client_id',
 }
 
-/** Names of fields, queries and path parameters that hold an id of the kind of their name. */
-export const idNames: ReadonlySet<string> = new Set(Object.values(kinds))
+/** A cursor is no id, and yet of the server's making. */
+export const CURSOR = 'since'
+
+/** Names of fields, queries and path parameters that hold what the server gave out, of the kind of their name. */
+export const idNames: ReadonlySet<string> = new Set([...Object.values(kinds), CURSOR])
 
 /** The kind of `id` in a path: `/api/photos/{id}` has a photo's. */
 export function kindOfPath(path: string): string | undefined {

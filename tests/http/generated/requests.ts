@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Contract, Operation, Parameter, Schema } from './contract.ts'
 import { drawFault, withField, withoutField, withPart, type Fault } from './faults.ts'
 import { kindOfPath, type Pool } from './pool.ts'
-import { rules, withObjects, type Rule } from './rules.ts'
+import { jsonOf, rules, withObjects, type Rule } from './rules.ts'
 import type { Draw } from './values.ts'
 
 /** A request before its ids are known. */
@@ -16,6 +16,7 @@ export interface Plan {
 
 export interface Sent {
   readonly target: string
+  readonly headers: Readonly<Record<string, string>>
   readonly token: 'full' | 'none' | 'garbage' | 'weak'
   readonly contentType: string | undefined
   readonly bytes: Uint8Array<ArrayBuffer> | undefined
@@ -26,7 +27,7 @@ export interface Sent {
 }
 
 /** Refusals of a request as such; what is left says something about the state that it met. */
-const aboutTheRequest = [400, 401, 403, 413, 415, 503]
+const aboutTheRequest = [400, 401, 403, 413, 415, 429, 503]
 /** Statuses of a request that has this fault. */
 const refusedWith: Partial<Record<Fault['kind'], number>> = {
   'not JSON': 400,
@@ -37,7 +38,7 @@ const refusedWith: Partial<Record<Fault['kind'], number>> = {
 
 const encoder = new TextEncoder()
 
-/** Seconds that a claim waits: the document allows 30, which nobody would see but the clock. */
+/** Seconds that a claim or a pull waits: the document allows 30, which nobody would see but the clock. */
 const costly: Readonly<Record<string, Schema>> = { wait: { type: 'integer', minimum: 0, maximum: 0 } }
 
 export function drawPlan(operation: Operation, draw: Draw): fc.Arbitrary<Plan> {
@@ -79,12 +80,8 @@ export function settle(
   const bytes = body === undefined ? undefined : encoder.encode(JSON.stringify(body))
   const sent = {
     target: targetOf(operation, texts, fault),
-    token:
-      fault.kind === 'token'
-        ? fault.token
-        : operation.scopes.length > 0
-          ? ('full' as const)
-          : ('none' as const),
+    headers: headersOf(texts),
+    token: fault.kind === 'token' ? fault.token : operation.guarded ? ('full' as const) : ('none' as const),
     contentType: fault.kind === 'content type' ? fault.contentType : 'application/json',
     bytes:
       fault.kind === 'not JSON'
@@ -112,22 +109,32 @@ function textsOf({ parameters }: Operation, plan: Plan, pool: Pool): Text[] {
   return parameters.flatMap((parameter) => {
     const { name, schema } = parameter
     if (fault.kind === 'parameter' && fault.parameter === parameter) {
-      return [{ parameter, text: routable(parameter, fault.text), schema }]
+      return [{ parameter, text: sendable(parameter, fault.text), schema }]
     }
     const value = values[name] ?? (fault.kind === 'twice' && fault.parameter === parameter ? '1' : undefined)
-    return value === undefined ? [] : [{ parameter, text: routable(parameter, String(value)), schema }]
+    return value === undefined ? [] : [{ parameter, text: sendable(parameter, String(value)), schema }]
   })
 }
 
-/** A part of a path that is empty or a dot leads elsewhere; that is not this operation any more. */
-function routable(parameter: Parameter, text: string): string {
+/**
+ * A part of a path that is empty or a dot leads elsewhere; that is not this operation any more. A header has no line
+ * ends and no space around it (RFC 9110 §5.5), and only Latin-1.
+ */
+function sendable(parameter: Parameter, text: string): string {
+  if (parameter.in === 'header') return text.replaceAll(/[^\x20-\x7e\xa0-\xff]/gu, 'é').trim()
   return parameter.in === 'path' && /^\.{0,2}$/.test(text) ? `-${text}` : text
+}
+
+function headersOf(texts: readonly Text[]): Record<string, string> {
+  const own = texts.filter(({ parameter }) => parameter.in === 'header')
+  return Object.fromEntries(own.map(({ parameter, text }) => [parameter.name, text]))
 }
 
 function targetOf({ path }: Operation, texts: readonly Text[], fault: Fault): string {
   const query: string[] = []
   let target = path
   for (const { parameter, text } of texts) {
+    if (parameter.in === 'header') continue
     const encoded = encodeURIComponent(text)
     if (parameter.in === 'path') target = target.replace(`{${parameter.name}}`, () => encoded)
     else query.push(`${parameter.name}=${encoded}`)
@@ -158,13 +165,13 @@ function statusesOf(
   { fault, texts, body, bytes }: Judged,
   contract: Contract,
 ): number[] {
-  const { scopes, responses } = operation
-  if (fault.kind === 'token' && scopes.length > 0) return [fault.token === 'weak' ? 403 : 401]
-  if (fault.kind === 'unknown query' && scopes.length > 0) return [400]
+  const { guarded, scopes, responses } = operation
+  if (fault.kind === 'token' && fault.token !== 'weak') return [401]
+  if (fault.kind === 'token' && scopes.length > 0) return [403]
+  if (fault.kind === 'unknown query' && guarded) return [400]
   const refused = refusedWith[fault.kind]
   if (refused !== undefined && (bytes !== undefined || fault.kind === 'twice')) return [refused]
-  if (texts.some(({ text, schema }) => contract.fault(schema, meant(text, schema)) !== undefined))
-    return [400]
+  if (texts.some(({ text, schema }) => !fits(text, schema, contract))) return [400]
   const fitting = Object.keys(responses)
     .map(Number)
     .filter((status) => !aboutTheRequest.includes(status))
@@ -172,6 +179,14 @@ function statusesOf(
   const { schema } = operation.body
   if (contract.fault(schema, body) === undefined) return fitting
   return contract.fault(schema, withObjects(body)) === undefined ? [400, ...fitting] : [400]
+}
+
+function fits(text: string, schema: Schema, contract: Contract): boolean {
+  if (contract.fault(schema, meant(text, schema)) !== undefined) return false
+  const { contentSchema } = schema
+  if (!contentSchema) return true
+  const json = jsonOf(text)
+  return json !== undefined && contract.fault(contentSchema, json) === undefined
 }
 
 /** What the text of a path or query stands for. */

@@ -1,12 +1,12 @@
 /** What the document cannot say: rules by which a request that fits its schemas is refused, or one that does not is taken. */
-import { isEventType } from '../../../lib/protocol/events.ts'
+import { channels, isEventType } from '../../../lib/protocol/events.ts'
 import { protocolTypes } from '../../../lib/protocol/server-messages.ts'
-import type { Contract, Operation, Schema } from './contract.ts'
+import type { Contract, Operation, Parameter, Schema } from './contract.ts'
 
 export interface Asked {
   readonly operation: Operation
-  /** Texts of path and query, with the schema that each must fit. */
-  readonly texts: readonly { readonly text: string; readonly schema: Schema }[]
+  /** Texts of path, query and headers, with the schema that each must fit. */
+  readonly texts: readonly { readonly parameter: Parameter; readonly text: string; readonly schema: Schema }[]
   readonly body: unknown
 }
 
@@ -21,6 +21,7 @@ const OBJECT_BYTES_MAX = 60_000
 /** Bytes of an event or an ephemeral message beside its envelope, which is never larger than the rest. */
 const EVENT_BYTES_MIN = 65_000
 const DEPTH_MAX = 32
+const EVENT_DEPTH_MAX = 30
 
 export const rules: readonly Rule[] = [
   {
@@ -54,16 +55,43 @@ export const rules: readonly Rule[] = [
     covers: ({ body }) => depthOf(body) > DEPTH_MAX,
   },
   {
+    says: `what becomes an event nests at most ${EVENT_DEPTH_MAX} levels`,
+    status: 400,
+    covers: ({ body }) => depthOf(body) > EVENT_DEPTH_MAX,
+  },
+  {
     says: `a field that is a free object is at most ${OBJECT_BYTES_MAX} bytes of JSON`,
     status: 400,
     covers: ({ body }) =>
       someObject(body, (object) => Object.values(object).some((field) => bytesOf(field) > OBJECT_BYTES_MAX)),
   },
   {
-    says: 'an event or an ephemeral message is at most 64 KiB',
+    says: 'a cursor names a channel once, at a position up to 2^53 − 1',
+    status: 400,
+    covers: ({ texts }) =>
+      texts.some(({ parameter: { name }, text }) => cursorNames.has(name) && !isPlace(text)),
+  },
+  {
+    says: 'an unknown channel is told before what else is wrong with cursor or filter',
+    status: 404,
+    covers: ({ texts }) =>
+      texts.some(
+        ({ parameter: { name }, text }) =>
+          name === 'channels' && !text.split(',').every((channel) => channels.some((own) => own === channel)),
+      ),
+  },
+  {
+    says: 'a filter names fields that events of its channels have, and compares each with what it may be',
+    status: 400,
+    covers: ({ texts, body }) =>
+      texts.some(({ parameter: { name }, text }) => name === 'where' && !isOfAll(jsonOf(text))) ||
+      grantsOf(body).some(({ where }) => !isOfAll(where)),
+  },
+  {
+    says: 'an event, an ephemeral message or one of a polling session is at most 64 KiB',
     status: 413,
     covers: ({ operation, body }) =>
-      ['postApiEvents', 'postApiWebsocketBroadcast'].includes(operation.id) &&
+      ['postApiEvents', 'postApiWebsocketBroadcast', 'postWsSend'].includes(operation.id) &&
       bytesOf(body) > EVENT_BYTES_MIN,
   },
   {
@@ -93,6 +121,42 @@ export function withObjects(value: unknown): unknown {
   if (Array.isArray(value)) return value.length === 0 ? {} : value.map(withObjects)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withObjects(field)]))
+}
+
+const cursorNames: ReadonlySet<string> = new Set(['since', 'Last-Event-ID'])
+
+function isPlace(text: string): boolean {
+  const parts = (text.split(':')[1] ?? '').split(',').map((part) => part.split('='))
+  return (
+    new Set(parts.map(([channel]) => channel)).size === parts.length &&
+    parts.every(([, seq]) => Number(seq ?? 0) <= Number.MAX_SAFE_INTEGER)
+  )
+}
+
+/** Filters over fields of every event, with values that these have. */
+export const filtersOfAll = [
+  '{"type":"job_failed"}',
+  '{"type":{"in":["photo_imported","system_status"]},"seq":{"gt":1}}',
+  '{"seq":{"gte":2,"lt":1e6},"timestamp":{"gt":"2020"}}',
+  '{"channel":{"ne":"jobs"},"seq":{"exists":true}}',
+]
+
+const isOfAll = (filter: unknown) =>
+  filtersOfAll.some((text) => JSON.stringify(jsonOf(text)) === JSON.stringify(filter))
+
+/** Of a token that is asked for. */
+function grantsOf(body: unknown): readonly { readonly where?: unknown }[] {
+  const { grants } = (typeof body === 'object' && body !== null ? body : {}) as { grants?: unknown }
+  return Array.isArray(grants) ? grants.filter((grant) => typeof grant === 'object' && grant !== null) : []
+}
+
+/** Undefined where the text is no JSON. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function messageOf({ id }: Operation, body: unknown): Record<string, unknown> | undefined {

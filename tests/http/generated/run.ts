@@ -1,9 +1,12 @@
 /** Sends the generated requests of a document to a server and says of each answer where it leaves the document. */
 import fc from 'fast-check'
 import type { Contract, Operation } from './contract.ts'
-import { createPool, type Pool } from './pool.ts'
+import { createPool, CURSOR, type Pool } from './pool.ts'
 import { drawPlan, settle, type Plan, type Sent } from './requests.ts'
+import { filtersOfAll, jsonOf } from './rules.ts'
 import { createDraw, type Words } from './values.ts'
+
+const EVENT_STREAM = 'text/event-stream'
 
 interface RunOptions {
   readonly contract: Contract
@@ -70,11 +73,15 @@ export async function run(options: RunOptions): Promise<Outcome> {
   return { tallies, findings, explained }
 }
 
-/** Scopes of the document's operations; types of an event that concerns no row, and of a message of the protocol. */
+/** Channels and filters; scopes of the document's operations; types of an event without a row and of a message of the protocol; a key. */
 function wordsOf({ operations }: Contract): Words {
   return {
+    channels: ['jobs', 'photos,jobs', 'system,queue,export,approval,sessions', 'nothing'],
+    where: filtersOfAll,
     scope: [...new Set(operations.flatMap(({ scopes }) => scopes))],
     type: ['system_status', 'session_deleted', 'ping'],
+    // Comes again and again, mostly with another body.
+    'Idempotency-Key': ['again'],
   }
 }
 
@@ -82,36 +89,45 @@ interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  /** Undefined where the text is not JSON. */
+  /** The text itself where it is a stream's or an image's, undefined where it is neither that nor JSON. */
   readonly body: unknown
 }
 
 async function send({ url, tokens }: RunOptions, { method }: Operation, sent: Sent): Promise<Answer> {
-  const { target, token, contentType, bytes } = sent
+  const { target, headers, token, contentType, bytes } = sent
   const bearer = token === 'garbage' ? 'garbage' : token === 'none' ? undefined : tokens[token]
   const response = await fetch(`${url}${target}`, {
     method,
     headers: {
+      ...headers,
       ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }),
       ...(bytes && contentType !== undefined ? { 'Content-Type': contentType } : {}),
     },
     ...(bytes ? { body: bytes } : {}),
   })
-  const text = await response.text()
-  return { status: response.status, headers: response.headers, text, body: parse(text) }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
+  const { status } = response
+  const type = response.headers.get('content-type') ?? ''
+  const isStream = type === EVENT_STREAM
+  const text = await (isStream ? firstPart(response) : response.text())
+  return {
+    status,
+    headers: response.headers,
+    text,
+    body: isStream || type === 'image/webp' ? text : jsonOf(text),
   }
 }
 
-/** Ids of what was changed or waits for a decision; other lists would bring in what is over. */
-function learn(pool: Pool, { method, path }: Operation, { status, body }: Answer): void {
-  if (status < 300 && (method !== 'GET' || path === '/api/approval/queue')) pool.learn(path, body)
+/** What a stream begins with; it does not end by itself. */
+async function firstPart({ body }: Response): Promise<string> {
+  for await (const part of body ?? []) return new TextDecoder().decode(part)
+  return ''
+}
+
+/** Where the journal is, and ids of what was changed or waits for a decision; other lists would bring in what is over. */
+function learn(pool: Pool, { method, path }: Operation, { status, headers, body }: Answer): void {
+  if (status >= 300) return
+  if (method !== 'GET' || path === '/api/approval/queue' || path === '/ws/poll') pool.learn(path, body)
+  pool.note(CURSOR, headers.get('lightwire-cursor'))
 }
 
 function faultsOf({ responses }: Operation, { allowed }: Sent, answer: Answer, contract: Contract): string[] {

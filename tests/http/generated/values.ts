@@ -7,6 +7,8 @@ import { idNames, KnownId } from './pool.ts'
 const ITEMS_MAX = 4
 /** Characters of a text that is not drawn to be as long as it may. */
 const CHARACTERS_MAX = 12
+/** Characters of a JSON text in a query; Bun takes 16 KB of a request's line and headers together. */
+const ENCODED_MAX = 8000
 
 /** Words that a text of some name holds to mean something: scopes, types of events. */
 export type Words = Readonly<Record<string, readonly string[]>>
@@ -41,14 +43,33 @@ export function createDraw(contract: Contract, words: Words): Draw {
       case 'number':
         return drawNumber(schema)
       case 'string':
-        return drawText(schema, words[name] ?? [])
+        return schema.contentSchema
+          ? drawJson(schema.contentSchema, words[name] ?? [])
+          : drawText(schema, words[name] ?? [])
       case 'array':
         return drawList(schema)
       case 'object':
-        return drawObject(schema)
+        return schema.properties || !words[name] ? drawObject(schema) : drawKnown(schema, words[name])
       default:
         return fc.jsonValue({ maxDepth: 2 })
     }
+  }
+
+  /** A text that is JSON: as its schema says, or of a few that are known to mean something. */
+  function drawJson(schema: Schema, words: readonly string[]): fc.Arbitrary<string> {
+    const json = drawPlain(contract.resolve(schema), '')
+      .map((value) => JSON.stringify(value))
+      .filter((text) => encodeURIComponent(text).length < ENCODED_MAX)
+    return fc.oneof({ weight: 1, arbitrary: json }, { weight: 2, arbitrary: fc.constantFrom(...words) })
+  }
+
+  /** A free object: as its schema says, or of a few that are known to mean something. */
+  function drawKnown(schema: Schema, words: readonly string[]): fc.Arbitrary<unknown> {
+    const known = words.map((text) => fc.constant<unknown>(JSON.parse(text)))
+    return fc.oneof(
+      { weight: 1, arbitrary: drawObject(schema) },
+      { weight: 2, arbitrary: fc.oneof(...known) },
+    )
   }
 
   function drawList({ items = {}, minItems = 0, maxItems = ITEMS_MAX }: Schema): fc.Arbitrary<unknown> {
@@ -57,11 +78,16 @@ export function createDraw(contract: Contract, words: Words): Draw {
   }
 
   function drawObject(schema: Schema): fc.Arbitrary<unknown> {
-    const { properties = {}, required = [], additionalProperties = true } = schema
+    const { properties = {}, required = [], additionalProperties = true, minProperties = 0 } = schema
     const fields = Object.entries(properties).filter(([, field]) => field.not === undefined)
     const model = Object.fromEntries(fields.map(([name, field]) => [name, draw(field, name)]))
     const own = fc.record(model, { requiredKeys: [...required], noNullPrototype: true })
-    const free = fc.dictionary(freeText, fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3, noNullPrototype: true })
+    const other =
+      typeof additionalProperties === 'object' && Object.keys(additionalProperties).length > 0
+        ? drawPlain(contract.resolve(additionalProperties), '')
+        : fc.jsonValue({ maxDepth: 2 })
+    const minKeys = fields.length === 0 ? minProperties : 0
+    const free = fc.dictionary(freeText, other, { minKeys, maxKeys: 3, noNullPrototype: true })
     // Of the objects with fields one in four has others too; a free one is nothing but others.
     const others =
       additionalProperties === false ? fc.constant({}) : fields.length === 0 ? free : seldom(free)

@@ -1,8 +1,15 @@
 /** Calls of the declared routes: counted by route, held to their schemas, each write written down before it is sent. */
+import { isDeepStrictEqual } from 'node:util'
 import { declaredRoutes } from '../../../cli/openapi-text.ts'
 import type { Route } from '../../../lib/http/route.ts'
+import { KEY_HEADER, REPLAYED_HEADER, takesKey } from '../../../lib/http/idempotency.ts'
 import { createApi, type Answer } from '../api.ts'
+import type { Random } from '../random.ts'
+import type { Gate } from './gate.ts'
 import type { Expected, History, WriteRecord } from './record.ts'
+
+/** Writes that come with a key. */
+const KEYED_SHARE = 0.3
 
 /** `GET /api/jobs/{id}` */
 export function routeName({ method, path }: Pick<Route, 'method' | 'path'>): string {
@@ -24,6 +31,8 @@ interface Request {
 
 interface WriteRequest<T> extends Request {
   readonly what: string
+  /** Its effect is not a change of rows and events: it never comes with a key. */
+  readonly effect?: boolean
   /** What it commits, by what is known before the answer. */
   readonly events?: readonly Expected[]
   /** The same with what the answer tells. */
@@ -33,25 +42,57 @@ interface WriteRequest<T> extends Request {
 interface CallsOptions {
   readonly writer: string
   readonly history: History
-  readonly url: () => string
+  readonly gate: Gate
   readonly token: string
+  readonly random: Random
 }
 
 export type Calls = ReturnType<typeof createCalls>
 
-export function createCalls({ writer, history, url, token }: CallsOptions) {
-  const api = createApi(url, token)
+export function createCalls({ writer, history, gate, token, random }: CallsOptions) {
+  let serial = 0
 
   /** @throws {LostAnswer} */
-  async function send<T>(name: string, request: Request): Promise<Answer<T>> {
+  async function send<T>(name: string, request: Request, key?: string): Promise<Answer<T>> {
     const route = routes.get(name)
     if (!route) throw new Error(`${name} is no declared route`)
     const path = addressOf(route, request)
+    const url = await gate.whenUp()
+    const startedMs = performance.now()
+    const headers: Record<string, string> = key === undefined ? {} : { [KEY_HEADER]: key }
+    const api = createApi(() => String(url), token, headers)
     const answer = await api<T>(route.method.toUpperCase(), path, request.body).catch((error: unknown) => {
+      // The server was killed under the request. One that lives or drains owes an answer.
+      const owed = gate.url === url || (gate.drainedUrl === url && startedMs < gate.drainingMs)
+      if (owed && url !== undefined) history.unexpected.push(`${name}: no answer from a living server`)
       throw new LostAnswer(`${name}: no answer`, { cause: error })
     })
     judge(name, route, answer)
     return answer
+  }
+
+  /** With a key, again and again until it is answered; perhaps once more after that, for the same answer. */
+  async function sendKeyed<T>(name: string, request: Request): Promise<Answer<T>> {
+    const key = `${writer}-${(serial += 1)}`
+    for (;;) {
+      const answer = await send<T>(name, request, key).catch((error: unknown) => {
+        if (!(error instanceof LostAnswer) || gate.stopped) throw error
+      })
+      if (!answer) continue
+      if (replayed(answer)) history.rescued += 1
+      if (isDone(answer) && !isEmpty(answer.body) && random.chance(0.2))
+        await sendAgain(name, request, key, answer)
+      return answer
+    }
+  }
+
+  async function sendAgain<T>(name: string, request: Request, key: string, first: Answer<T>): Promise<void> {
+    const again = await send<T>(name, request, key).catch(() => undefined)
+    // Nobody there, or a server that drains: it says nothing of the first.
+    if (!again || again.status === 503) return
+    history.replays += 1
+    const same = replayed(again) && again.cursor === first.cursor && isDeepStrictEqual(again.body, first.body)
+    if (!same) history.unexpected.push(`${name}: a repeat under one key was answered another way`)
   }
 
   function judge(name: string, { status, answer: schema, right }: Route, answer: Answer<unknown>): void {
@@ -68,7 +109,8 @@ export function createCalls({ writer, history, url, token }: CallsOptions) {
       wrong(`the answer does not fit its schema: ${fault.path.map(String).join('.')} ${fault.message}`)
     if (right === 'open') return
     if (answer.cursor === null) return wrong('no cursor')
-    history.cursors.push({ writer, what: name, cursor: answer.cursor })
+    // An answer that is given again tells the position of the first.
+    if (!replayed(answer)) history.cursors.push({ writer, what: name, cursor: answer.cursor })
   }
 
   return {
@@ -80,10 +122,12 @@ export function createCalls({ writer, history, url, token }: CallsOptions) {
 
     /** The answer to a write; undefined when it was refused. @throws {LostAnswer} */
     async write<T = unknown>(name: string, request: WriteRequest<T>): Promise<T | undefined> {
-      const { what, events = [], learned = () => events } = request
-      const record: WriteRecord = { what, outcome: 'lost', events, cursor: undefined }
+      const { what, events = [], learned = () => events, effect = false } = request
+      const record: WriteRecord = { what, outcome: 'unanswered', events, cursor: undefined }
       history.writes.push(record)
-      const answer = await send<T>(name, request)
+      const route = routes.get(name)
+      const keyed = !effect && route !== undefined && takesKey(route) && random.chance(KEYED_SHARE)
+      const answer = await (keyed ? sendKeyed<T>(name, request) : send<T>(name, request))
       record.outcome = isDone(answer) ? 'acknowledged' : 'refused'
       if (!isDone(answer)) return undefined
       history.acknowledged += 1
@@ -96,6 +140,15 @@ export function createCalls({ writer, history, url, token }: CallsOptions) {
 
 function isDone({ status }: Answer<unknown>): boolean {
   return status >= 200 && status < 300
+}
+
+function replayed({ headers }: Answer<unknown>): boolean {
+  return headers.get(REPLAYED_HEADER) === 'true'
+}
+
+/** A claim that found no job: what is not kept for a repeat. */
+function isEmpty(body: unknown): boolean {
+  return (body as { job?: unknown }).job === null
 }
 
 function addressOf({ path }: Route, { params = {}, query = {} }: Request): string {

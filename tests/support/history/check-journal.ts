@@ -63,7 +63,7 @@ export function checkWrites({ journal, writes }: History): string[] {
       .filter(({ outcome }) => outcome === 'acknowledged')
       .flatMap((write) => checkAcknowledged(write, byType, claimed)),
     ...writes
-      .filter(({ outcome }) => outcome === 'lost')
+      .filter(({ outcome }) => outcome === 'unanswered')
       .flatMap((write) => checkLost(write, byType, claimed)),
   ]
   for (const event of all) {

@@ -83,7 +83,7 @@ function checkDerived(rebuilt: Rebuilt, overridden: ReadonlySet<unknown>): strin
 }
 
 function checkRead(rebuilt: Rebuilt, read: ReadRecord, by: string): string[] {
-  const { kind, rows, total, cursor, filter = {} } = read
+  const { kind, rows, total, cursor, filter = {}, seen } = read
   const where = `${by} at ${cursor}`
   const size = (expected: number) =>
     total === undefined || total === expected
@@ -109,12 +109,14 @@ function checkRead(rebuilt: Rebuilt, read: ReadRecord, by: string): string[] {
     return [...size(queue.length), ...checkOrder(rows, queue, where)]
   }
   const expected: ReadonlyMap<unknown, object> = kind === 'photos' ? rebuilt.photos.rows : rebuilt[kind]
-  const meant = [...expected.values()].filter((row) => carries({ ...row }, filter))
+  const isSeen = (row: Row) => seen?.has(kind === 'sessions' ? row['id'] : row['session_id']) ?? true
+  const meant = [...expected.values()].filter((row) => carries({ ...row }, filter) && isSeen({ ...row }))
   return [
     ...size(meant.length),
     ...rows.flatMap((row) => {
       const own = expected.get(row['id'])
       const name = `${kind} ${String(row['id'])}`
+      if (!isSeen(row)) return [`${where}: ${name} is outside what its reader may see`]
       return own ? differences(row, { ...own }, where, name) : [`${where}: no event made ${name}`]
     }),
   ]

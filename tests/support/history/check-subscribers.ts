@@ -1,137 +1,196 @@
-/** What subscribers received: each connection goes on where the one before ended, and together they are the journal. */
+/** What subscribers received, raw: each connection goes on where the one before ended, and together they are the journal. */
 import { isDeepStrictEqual } from 'node:util'
-import { parseCursor, type Positions } from '../../../lib/protocol/cursor.ts'
-import { channels, type Channel } from '../../../lib/protocol/events.ts'
+import { parseCursor } from '../../../lib/protocol/cursor.ts'
+import type { Channel } from '../../../lib/protocol/events.ts'
 import type { Message } from '../client.ts'
-import { isOwnWarning } from './check-journal.ts'
-import {
-  covers,
-  isJournalEvent,
-  type Ending,
-  type History,
-  type Segment,
-  type SubscriberRecord,
-} from './record.ts'
+import { carries } from './check-journal.ts'
+import { checkEnding, checkWord } from './check-operators.ts'
+import { checkHeld } from './check-rights.ts'
+import { Followed } from './followed.ts'
+import { isJournalEvent, type History, type Segment, type SubscriberRecord } from './record.ts'
+import { everything, opened, type Right } from './rights.ts'
 
-/** A revocation takes effect on live connections within this. */
-const REVOKED_WITHIN_MS = 1000
+/** What only the checker sees: how much of it really occurred. */
+export interface Tally {
+  /** State events that a newer one stood for. */
+  conflated: number
+  /** Events in answers of polls that never arrived. */
+  lostInTransit: number
+}
 
-export function checkSubscriber(history: History, subscriber: SubscriberRecord): string[] {
+/** One connection on its way: what it follows, and what it may see just now. */
+interface Course {
+  readonly segment: Segment
+  readonly followed: Followed
+  right: Right
+  /** What it followed at any time: to a session a word may have been said long before it polls. */
+  readonly ever: Set<Channel>
+}
+
+export function checkSubscriber(history: History, subscriber: SubscriberRecord, tally: Tally): string[] {
   const { name, segments, endings, stopped } = subscriber
-  const { journal } = history
   const wrong: string[] = []
-  const positions: Positions = {}
+  const followed = new Followed(history.journal)
   for (const [index, segment] of segments.entries()) {
     const at = `${name}, connection ${index + 1}`
-    wrong.push(...begin(segment, positions, at))
     const words = new Set<unknown>()
+    const right = segment.held[0]?.pass.right ?? everything
+    const course: Course = { segment, followed, right, ever: new Set() }
     for (const message of segment.received) {
-      if (message.type === 'word') wrong.push(...checkWord(history, segment, message, words, at))
-      else wrong.push(...step(message, positions, journal, at))
+      const audience = segment.transport === 'poll' ? [...course.ever] : followed.channels
+      const faults =
+        message.type === 'word'
+          ? checkWord(history, segment, message, audience, words)
+          : step(course, message)
+      wrong.push(...faults.map((fault) => `${at}: ${fault}`))
     }
-    wrong.push(...checkRevoked(history, segment, at))
+    wrong.push(...checkHeld(history, segment).map((fault) => `${at}: ${fault}`))
+    if (index < segments.length - 1) followed.dropAll()
   }
-  for (const ending of endings) wrong.push(...checkEnding(history, ending, name))
-  if (stopped) return wrong
-  for (const [channel, position] of Object.entries(positions) as [Channel, number][]) {
-    const missing = (journal.get(channel) ?? []).slice(position)
-    // What the server said by itself after the subscriber left is nobody's loss.
-    if (!missing.every(isOwnWarning) || position > (journal.get(channel)?.length ?? 0))
-      wrong.push(`${name}: ended at ${channel}=${position}, the journal at ${position + missing.length}`)
-  }
+  wrong.push(...endings.flatMap((ending) => checkEnding(history, ending)).map((fault) => `${name}: ${fault}`))
+  if (!stopped) wrong.push(...followed.end().map((fault) => `${name}: ${fault}`))
+  tally.conflated += followed.conflated
+  tally.lostInTransit += followed.lostInTransit
   return wrong
 }
 
-function begin({ since, confirmation }: Segment, positions: Positions, at: string): string[] {
-  const wrong: string[] = []
-  const confirmed = parseCursor(String(confirmation['cursor'])).positions
-  const recovery = confirmation['recovery'] as Record<string, { status: string }>
-  for (const channel of channels) {
-    const start = confirmed[channel]
-    if (start === undefined) continue
-    const status = recovery[channel]?.status
-    const asked = since === undefined ? undefined : parseCursor(since).positions[channel]
-    if (asked !== undefined && status !== 'recovered') wrong.push(`${at}: ${channel} was told ${status}`)
-    if (status === 'recovered' && asked !== start)
-      wrong.push(`${at}: ${channel} asked ${asked}, begins at ${start}`)
-    positions[channel] = start
-  }
+function step(course: Course, message: Message): string[] {
+  const { followed } = course
+  const wrong = followed.settled(message.type === 'batch' ? message['channel'] : undefined)
+  wrong.push(...take(course, message))
+  for (const channel of followed.channels) course.ever.add(channel)
   return wrong
 }
 
-function step(message: Message, positions: Positions, journal: History['journal'], at: string): string[] {
-  if (message.type === 'pong') {
-    const claimed = parseCursor(String(message['cursor'])).positions
-    return (Object.entries(claimed) as [Channel, number][]).flatMap(([channel, seq]) =>
-      seq === positions[channel]
+function take(course: Course, message: Message): string[] {
+  const { segment, followed } = course
+  const { transport, asked } = segment
+  switch (message.type) {
+    case 'subscription_confirmed':
+      return confirmed(course, message)
+    case 'stream_began':
+      return began(course, message)
+    case 'unsubscription_confirmed':
+      for (const channel of asked.get(message['id'])?.channels ?? []) followed.drop(channel)
+      return sameChannels(message, followed)
+    case 'authenticated':
+    case 'shown':
+      return refreshed(course, message)
+    case 'token_expiring':
+      return hasPassUntil(segment, message['expires_at'])
         ? []
-        : [`${at}: a pong says ${channel}=${seq}, received was ${positions[channel]}`],
-    )
+        : ['it was warned of the end of no token of its']
+    case 'stream_id':
+      return followed.claim(String(message['cursor']), 'an id')
+    case 'pong':
+      return [
+        ...followed.claim(String(message['cursor']), 'a pong', { mayLag: transport === 'poll' }),
+        ...staleness(segment, message, followed),
+      ]
+    case 'batch':
+      return followed.batch(message)
+    case 'lost':
+      followed.lose()
+      return []
+    case 'error':
+      return refused(course, message)
+    case 'disconnect':
+    case 'connection_established':
+      return []
+    default:
+      return isJournalEvent(message) ? followed.event(message) : [`${message.type} came unasked`]
   }
-  if (message.type === 'disconnect') return []
-  if (!isJournalEvent(message)) return [`${at}: ${message.type} came unasked`]
-  const { channel, seq } = message
-  const position = positions[channel]
-  if (position === undefined) return [`${at}: an event of ${channel}, which it does not follow`]
-  positions[channel] = Math.max(position, seq)
-  if (seq <= position) return [`${at}: ${channel}/${seq} came again after ${position}`]
-  if (seq !== position + 1) return [`${at}: ${channel} jumps from ${position} to ${seq}`]
-  const stored = journal.get(channel)?.[seq - 1]
-  if (!stored) return [`${at}: ${channel}/${seq} is a phantom`]
-  return isDeepStrictEqual(stored, message) ? [] : [`${at}: ${channel}/${seq} differs from the journal`]
 }
 
-/** An ephemeral message was said, to this audience, once, and has no place in the journal. */
-function checkWord(
-  { words }: History,
-  { clientType, confirmation }: Segment,
-  message: Message,
-  seen: Set<unknown>,
-  at: string,
-): string[] {
-  const { n } = message
-  if ('seq' in message || 'channel' in message) return [`${at}: the ephemeral word ${String(n)} is numbered`]
-  const word = words.get(Number(n))
-  if (!word) return [`${at}: nobody said the word ${String(n)}`]
-  if (seen.has(n)) return [`${at}: the word ${String(n)} came twice`]
-  seen.add(n)
-  const followed = confirmation['channels'] as readonly string[]
-  const meant =
-    (word.channel === undefined || followed.includes(word.channel)) &&
-    (word.clientType === undefined || word.clientType === clientType)
-  return meant ? [] : [`${at}: the word ${String(n)} was for others`]
+/** From here on another token counts: whatever it does not open has ended. */
+function refreshed(course: Course, message: Message): string[] {
+  const { segment, followed } = course
+  const pass = segment.refreshes.get(message['id'])
+  if (!pass) return [`${message.type} came unasked`]
+  course.right = pass.right
+  followed.refresh(pass.right)
+  if (message.type === 'shown') return []
+  const { subject, right, expiresAtMs } = pass
+  const told = { subject, scope: right.scope, expires_at: new Date(expiresAtMs).toISOString() }
+  return [
+    ...(carries(message, told) ? [] : ['it was told of another token']),
+    ...sameChannels(message, followed),
+  ]
 }
 
-/** No more than were told got it. */
-export function checkWords({ words, subscribers }: History): string[] {
-  const received = new Map<unknown, number>()
-  for (const { segments } of subscribers)
-    for (const { type, n } of segments.flatMap((segment) => segment.received))
-      if (type === 'word') received.set(n, (received.get(n) ?? 0) + 1)
-  return [...words].flatMap(([n, { recipients = Infinity }]) => {
-    const count = received.get(n) ?? 0
-    return count <= recipients ? [] : [`the word ${n} went to ${recipients} clients, ${count} got it`]
+function hasPassUntil({ held }: Segment, expiresAt: unknown): boolean {
+  return held.some(({ pass }) => new Date(pass.expiresAtMs).toISOString() === expiresAt)
+}
+
+/** Whether a refused token deserved it is known by the time it was shown. */
+function refused({ segment, right }: Course, message: Message): string[] {
+  const { code, id } = message
+  if (segment.refreshes.has(id)) return []
+  const channels = segment.asked.get(id)?.channels ?? []
+  const barred = channels.some((channel) => opened(right, channel) === 'none')
+  return code === 'forbidden' && barred
+    ? []
+    : [`it was refused as ${String(code)}: ${String(message['error'])}`]
+}
+
+function confirmed({ segment, followed, right }: Course, message: Message): string[] {
+  const asked = segment.asked.get(message['id'])
+  if (!asked) return ['a confirmation came unasked']
+  const { channels, since, ...options } = asked
+  const cursor = String(message['cursor'])
+  const { positions } = parseCursor(cursor)
+  const recovery = message['recovery'] as Record<string, { status: string }>
+  const wanted = since === undefined ? {} : parseCursor(since).positions
+  const polled = segment.transport === 'poll'
+  const wrong = channels.flatMap((channel) =>
+    followed.begin(channel, {
+      start: positions[channel],
+      options,
+      batches: true,
+      right,
+      polled,
+      asked: wanted[channel],
+      status: recovery[channel]?.status,
+    }),
+  )
+  if (!isDeepStrictEqual(Object.keys(recovery).sort(), [...channels].sort()))
+    wrong.push(`the recovery of ${Object.keys(recovery).join()} was told, ${channels.join()} were asked for`)
+  const barred = channels.find((channel) => opened(right, channel) === 'none')
+  if (barred) wrong.push(`${barred} was confirmed, which is outside its right`)
+  // What a session has not polled yet is told to it all the same.
+  if (!polled) wrong.push(...followed.claim(cursor, 'a confirmation'))
+  return [...wrong, ...sameChannels(message, followed)]
+}
+
+function began({ segment, followed, right }: Course, message: Message): string[] {
+  const asked = segment.asked.get('stream')
+  if (!asked) return ['a stream came unasked']
+  const { channels, since, ...options } = asked
+  const { positions } = parseCursor(String(message['cursor']))
+  const wanted = since === undefined ? {} : parseCursor(since).positions
+  return channels.flatMap((channel) => {
+    const status = wanted[channel] === undefined ? 'live' : 'recovered'
+    const start = positions[channel]
+    const about = { options, batches: false, right, polled: false }
+    return followed.begin(channel, { ...about, start, asked: wanted[channel], status })
   })
 }
 
-/** A connection ends soon after its token was revoked: by the server's own clock. */
-function checkRevoked({ revocations }: History, { pass, received }: Segment, at: string): string[] {
-  if (!pass) return []
-  const times = revocations.flatMap((revocation) =>
-    revocation.revokedAtMs !== undefined && covers(revocation, pass) ? revocation.revokedAtMs : [],
-  )
-  const endMs = Math.min(...times) + REVOKED_WITHIN_MS
-  const late = received.find(({ timestamp }) => Date.parse(String(timestamp)) > endMs)
-  return late ? [`${at}: got ${late.type} of ${String(late['timestamp'])}, its token was revoked`] : []
+function sameChannels(message: Message, followed: Followed): string[] {
+  const named = [...(message['channels'] as string[])].sort()
+  return isDeepStrictEqual(named, followed.channels)
+    ? []
+    : [`${message.type} says ${named.join()}, followed are ${followed.channels.join()}`]
 }
 
-/** Whoever was sent away was meant. */
-function checkEnding({ revocations, disconnects }: History, ending: Ending, name: string): string[] {
-  const { code, reason, pass, clientId } = ending
-  const revoked = pass !== undefined && revocations.some((revocation) => covers(revocation, pass))
-  const sentAway = (reconnect: boolean) =>
-    disconnects.some((by) => by.clientId === clientId && by.reconnect === reconnect)
-  const meant =
-    code === 1006 || (code === 1012 ? sentAway(true) : code === 4503 ? sentAway(false) || revoked : revoked)
-  return meant ? [] : [`${name}: its connection ended with ${code} ${reason}`]
+/** Whoever pings after a writer had its answer has what was written before the pong, save what `batch_ms` holds. */
+function staleness({ pinged }: Segment, message: Message, followed: Followed): string[] {
+  const known = pinged.get(message['id'])
+  if (known === undefined) return []
+  const [then, now] = [parseCursor(known).positions, parseCursor(String(message['cursor'])).positions]
+  const late = followed.channels.find(
+    (channel: Channel) =>
+      !followed.optionsOf(channel)?.batch_ms && (now[channel] ?? 0) < (then[channel] ?? 0),
+  )
+  return late ? [`a pong says ${late}=${now[late]}, ${then[late]} was acknowledged before the ping`] : []
 }

@@ -1,12 +1,11 @@
 /** Acts of operators and outside systems: announced states, published events, words to all, ends to some, tokens. */
 import { channels } from '../../../lib/protocol/events.ts'
 import { drawEvent } from './outside.ts'
-import type { Expected, RevocationRecord, WordRecord } from './record.ts'
+import type { RevocationRecord, WordRecord } from './operator-record.ts'
+import type { Expected } from './record.ts'
 import type { Act, Work } from './work.ts'
 
 const EVENTS_PER_BULK_MAX = 25
-/** Few subjects, so that revoking one ends several connections. */
-const SUBJECTS = 4
 
 export const clientTypes = ['gui', 'web', 'mobile'] as const
 
@@ -19,6 +18,7 @@ export function operatorActs(work: Work): Act[] {
     { weight: 1, run: () => broadcastEvent(work) },
     { weight: 2, run: () => broadcastWord(work) },
     { weight: 1, run: () => disconnect(work) },
+    { weight: 1, run: () => trace(work) },
     { weight: 2, run: () => issue(work) },
     { weight: 1, run: () => revoke(work) },
   ]
@@ -92,6 +92,7 @@ async function broadcastWord({ calls, random, history, serial }: Work): Promise<
   history.words.set(n, word)
   const told = await calls.write<{ recipients: number }>('POST /api/websocket/broadcast', {
     what: `word ${n}`,
+    effect: true,
     body: {
       message: { type: 'word', n, text: 'Mittag ☼' },
       ...(channel === undefined ? {} : { channel }),
@@ -121,21 +122,38 @@ async function disconnect({ calls, random, history }: Work): Promise<void> {
   history.disconnects.push({ clientId, reconnect: body?.reconnect ?? false })
   await calls.write('POST /api/websocket/disconnect/{client_id}', {
     what: `end of client ${clientId}`,
+    effect: true,
     params: { client_id: clientId },
     ...(body === undefined ? {} : { body }),
   })
 }
 
-async function issue({ calls, random, passes }: Work): Promise<void> {
-  const subject = `reader-${random.int(1, SUBJECTS)}`
-  const issued = await calls.write<{ token: string; jti: string }>('POST /api/tokens', {
-    what: `token for ${subject}`,
-    body: { subject, scope: 'events:read', expires_in: 3600 },
+/** Looks what somebody is sent, and how busy the server is. */
+async function trace({ calls, random, history }: Work): Promise<void> {
+  await calls.read('GET /api/system/load')
+  const there = await calls.read<{ clients: { id: string }[] }>('GET /api/websocket/clients')
+  if (!there || there.body.clients.length === 0) return
+  const params = { client_id: random.pick(there.body.clients).id }
+  const name = '/api/websocket/clients/{client_id}/trace'
+  const begun = await calls.write(`POST ${name}`, { what: 'a trace', effect: true, params })
+  if (begun === undefined) return
+  const read = await calls.read<{ entries: { number: number }[] }>(`GET ${name}`, {
+    params,
+    query: { wait: 1 },
   })
-  if (!issued) return
-  const { token, jti } = issued
-  const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { iat: number }
-  passes.issued.push({ token, jti, subject, issuedAtMs: claims.iat * 1000 })
+  const numbers = read?.body.entries.map((entry) => entry.number) ?? []
+  if (numbers.some((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1))
+    history.unexpected.push(`the entries of a trace are numbered ${numbers.join()}`)
+}
+
+async function issue({ calls, random, passes }: Work): Promise<void> {
+  const subject = passes.drawSubject(random)
+  const right = passes.drawRight(random, channels)
+  const issued = await calls.write<{ token: string }>('POST /api/tokens', {
+    what: `token for ${subject}`,
+    body: { subject, ...right, expires_in: random.chance(0.9) ? 3600 : random.int(1, 3) },
+  })
+  if (issued) passes.add(issued.token, right)
 }
 
 async function revoke({ calls, random, history, passes }: Work): Promise<void> {
@@ -145,15 +163,18 @@ async function revoke({ calls, random, history, passes }: Work): Promise<void> {
   const revocation: RevocationRecord = {
     ...(byToken ? { kind: 'jti', value: pass.jti } : { kind: 'subject', value: pass.subject }),
     revokedAtMs: undefined,
+    answeredMs: undefined,
     untilMs: undefined,
   }
   history.revocations.push(revocation)
   try {
     const done = await calls.write<{ revoked_at: string }>('POST /api/tokens/revoke', {
       what: `revocation of ${revocation.kind} ${revocation.value}`,
+      effect: true,
       body: { [revocation.kind]: revocation.value },
     })
     if (done) revocation.revokedAtMs = Date.parse(done.revoked_at)
+    if (done) revocation.answeredMs = Date.now()
   } finally {
     revocation.untilMs = Date.now()
   }

@@ -1,27 +1,36 @@
-/** A whole run: writers, subscribers and a proxy against a server that is killed and started again. */
-import { channels } from '../../../lib/protocol/events.ts'
-import { framings } from '../../../lib/protocol/codec.ts'
-import { startProcess, tokenOf, type ServerProcess } from '../process.ts'
+/** A whole run: writers, subscribers and a proxy against a server that is killed, drained and started again. */
+import { parseCursor, type Positions } from '../../../lib/protocol/cursor.ts'
+import { createApi } from '../api.ts'
+import { tokenOf, tokensOf } from '../process.ts'
 import { startProxy } from '../proxy.ts'
 import { createRandom } from '../random.ts'
 import { temporaryFolder } from '../server.ts'
+import { Arrivals } from './arrivals.ts'
 import { checkHistory } from './checker.ts'
+import { count, type Counts } from './counts.ts'
+import { startCrowd } from './crowd.ts'
 import { readDatabase, readJournal } from './final-state.ts'
+import { wait, type Follower } from './follower.ts'
 import { Gate } from './gate.ts'
-import { clientTypes } from './operator-acts.ts'
+import { startLives, type Lives } from './lives.ts'
 import { Passes } from './passes.ts'
-import { covers, emptyHistory, type History } from './record.ts'
+import { emptyHistory, type History } from './record.ts'
+import { StreamFollower } from './streams.ts'
 import { Subscriber } from './subscribers.ts'
 import { runWriter } from './writers.ts'
 
 /** The kill comes at a random moment within this after the round's last awaited answer. */
 const KILL_DELAY_MS = 20
+/** Every so manieth life ends by SIGTERM instead of SIGKILL; the last one does in any case. */
+const DRAIN_EVERY = 6
+const CATCH_UP_MS = 10_000
 
 export interface RunOptions {
   readonly seed: number
-  /** Lives of the server; every one but the last ends by SIGKILL. */
+  /** Lives of the server. */
   readonly rounds: number
   readonly writers: number
+  /** Over WebSocket; a fifth as many over each other transport. */
   readonly subscribers: number
   /** Acknowledged writes of an average round: a slow machine takes longer and sees as much. */
   readonly acknowledgedPerRound: number
@@ -34,28 +43,17 @@ export interface RunOptions {
   readonly isOver?: () => boolean
 }
 
-export interface RunReport {
+export interface RunReport extends Counts {
   readonly violations: string[]
   readonly seed: number
   readonly kills: number
+  readonly drains: number
   readonly operations: number
-  readonly acknowledged: number
-  /** Writes whose answer never came. */
-  readonly lost: number
-  readonly unavailable: number
-  readonly events: number
-  readonly reads: number
-  readonly connections: number
-  readonly frames: number
-  /** Ephemeral messages that were received. */
-  readonly words: number
-  /** Connections by the code they ended with. */
-  readonly endings: Readonly<Record<string, number>>
-  /** Of those with 4503: whose token was revoked. */
-  readonly revoked: number
+  /** State events that a newer one stood for. */
+  readonly conflated: number
+  /** Events in answers of polls that never arrived. */
+  readonly lostInTransit: number
   readonly proxyFaults: { readonly cut: number; readonly stall: number; readonly halfOpen: number }
-  /** 2xx answers by declared route. */
-  readonly routes: Readonly<Record<string, number>>
 }
 
 export async function runHistory(options: RunOptions): Promise<RunReport> {
@@ -63,22 +61,16 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
   using folder = temporaryFolder()
   const token = await tokenOf(folder.path)
   const history = emptyHistory()
-  const passes = new Passes(history.revocations)
+  const passes = new Passes(history, tokensOf(folder.path))
+  using arrivals = new Arrivals()
   const gate = new Gate()
-  const start = async () => {
-    const { root, env } = options
-    const process = await startProcess({
-      folder: folder.path,
-      ...(root ? { root } : {}),
-      ...(env ? { env } : {}),
-    })
-    gate.open(process.url)
-    return process
-  }
-  let server: ServerProcess = await start()
-  await using proxy = await startProxy(() => Number(new URL(server.url).port), random.fork())
-  const shared = { gate, token, passes, history }
-  const subscribers = startSubscribers(options, { ...shared, random, proxyPort: proxy.port })
+  const { root, env } = options
+  const lives = await startLives({ folder: folder.path, gate, history, root, env })
+  await using proxy = await startProxy(() => Number(new URL(lives.url()).port), random.fork())
+  const shared = { gate, token, passes, arrivals, history }
+  const { subscribers: sockets } = options
+  const others = Math.ceil(sockets / 5)
+  const crowd = startCrowd({ ...shared, sockets, others, random, proxyPort: proxy.port })
   let over = false
   let numbers = 0
   const writers = Array.from({ length: options.writers }, (_, index) =>
@@ -91,32 +83,53 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
     }),
   )
 
-  let kills = 0
   for (let round = 1; round <= options.rounds && !options.isOver?.(); round += 1) {
     await enoughDone(history, random.int(5, options.acknowledgedPerRound * 2), options.roundMsMax)
-    await new Promise((resolve) => setTimeout(resolve, random.int(0, KILL_DELAY_MS)))
+    await wait(random.int(0, KILL_DELAY_MS))
     if (round === options.rounds) break
-    gate.shut()
-    await server.kill()
-    kills += 1
-    server = await start()
+    if (round % DRAIN_EVERY === 0) await lives.drainAndStart()
+    else await lives.killAndStart()
   }
   over = true
   const operations = (await Promise.all(writers)).reduce((sum, done) => sum + done, 0)
-  await Promise.all(subscribers.map((subscriber) => subscriber.finish()))
-  history.database = await readDatabase(server.url, token)
+  await converge(crowd, lives, token)
+  history.database = await readDatabase(lives.url(), token)
+  // Nobody comes back; those who hold a connection are sent away by the drain, with everything that was committed.
   gate.stop()
-  const code = await server.kill('SIGTERM')
-  if (code !== 0)
-    history.unexpected.push(`the server exited with ${code}: ${server.output.slice(-5).join('\n')}`)
+  await Promise.all(crowd.filter((follower) => !holdsOn(follower)).map((follower) => follower.leave()))
+  await lives.end()
+  await Promise.all(crowd.map((follower) => follower.leave()))
   history.journal = readJournal(folder.path)
+  history.lateMs = arrivals.lateMs
+  const ended = (how: 'kill' | 'drain') => history.lives.filter((end) => end === how).length
   return {
-    violations: checkHistory(history),
+    ...checkHistory(history),
     ...count(history),
     seed: options.seed,
-    kills,
+    kills: ended('kill'),
+    drains: ended('drain'),
     operations,
     proxyFaults: proxy.faults,
+  }
+}
+
+function holdsOn(follower: Follower): boolean {
+  return follower instanceof Subscriber || follower instanceof StreamFollower
+}
+
+/** Everybody gets everything up to now, past the proxy. */
+async function converge(crowd: readonly Follower[], lives: Lives, token: string): Promise<void> {
+  const api = createApi(lives.url, token)
+  const { cursor } = await api('GET', '/api/queue')
+  const target: Positions = parseCursor(cursor ?? '').positions
+  for (const follower of crowd) follower.settle()
+  await Promise.all(crowd.map((follower) => follower.reach(target)))
+  // A stream says nothing of what it passes over; the server does.
+  const deadline = performance.now() + CATCH_UP_MS
+  while (performance.now() < deadline) {
+    const { body } = await api<{ clients: { cursor_lag: number }[] }>('GET', '/api/websocket/clients')
+    if (body.clients.every(({ cursor_lag: lag }) => lag === 0)) return
+    await wait(10)
   }
 }
 
@@ -124,59 +137,5 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
 async function enoughDone(history: History, more: number, msMax: number): Promise<void> {
   const target = history.acknowledged + more
   const deadline = performance.now() + msMax
-  while (history.acknowledged < target && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}
-
-interface Shared {
-  readonly gate: Gate
-  readonly token: string
-  readonly passes: Passes
-  readonly history: History
-  readonly random: ReturnType<typeof createRandom>
-  readonly proxyPort: number
-}
-
-function startSubscribers(
-  { subscribers }: RunOptions,
-  { gate, token, passes, history, random, proxyPort }: Shared,
-): Subscriber[] {
-  return Array.from({ length: subscribers }, (_, index) => {
-    const some = channels.filter(() => random.chance(0.5))
-    return new Subscriber({
-      name: `s${index}`,
-      framing: framings[index % framings.length] ?? 'json',
-      clientType: random.pick(clientTypes),
-      channels: index % 4 === 3 && some.length > 0 ? some : channels,
-      gate,
-      history,
-      token,
-      random: random.fork(),
-      ...(index % 4 < 2 ? { passes } : {}),
-      ...(index % 2 === 1 ? { proxyPort } : {}),
-    })
-  })
-}
-
-function count(history: History) {
-  const { writes, acknowledged, unavailable, journal, reads, subscribers, routes, revocations } = history
-  const segments = subscribers.flatMap((subscriber) => subscriber.segments)
-  const received = segments.flatMap((segment) => segment.received)
-  const endings = subscribers.flatMap((subscriber) => subscriber.endings)
-  const codes = Map.groupBy(endings, ({ code }) => String(code))
-  const sentAway = codes.get('4503') ?? []
-  return {
-    acknowledged,
-    lost: writes.filter(({ outcome }) => outcome === 'lost').length,
-    unavailable,
-    events: [...journal.values()].reduce((sum, events) => sum + events.length, 0),
-    reads: reads.length,
-    connections: segments.length,
-    frames: received.length,
-    words: received.filter(({ type }) => type === 'word').length,
-    endings: Object.fromEntries([...codes].map(([code, { length }]) => [code, length])),
-    revoked: sentAway.filter(({ pass }) => pass && revocations.some((by) => covers(by, pass))).length,
-    routes: Object.fromEntries(routes),
-  }
+  while (history.acknowledged < target && performance.now() < deadline) await wait(2)
 }

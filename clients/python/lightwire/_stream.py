@@ -1,0 +1,149 @@
+"""The subscriptions of an application over all its connections: asked for, repaired, and delivered in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ._codec import Message
+from ._errors import Refused
+from ._following import Ask, Event, Following, Gap, Options, Place
+from ._link import Link
+from ._outbox import refusal_in
+
+_NOT_NOW = frozenset({"rate_limited", "storage_unavailable", "draining", "unauthenticated"})
+_NOT_NOW_SECONDS = 1.0
+
+
+@dataclass
+class _Waiter:
+    """Somebody who waits until all of ``missing`` is confirmed, told everything that is subscribed then."""
+
+    missing: set[str]
+    done: asyncio.Future[list[str]]
+
+
+class Stream:
+    """``deliver`` gets each event once; ``lost`` the channels to be read again; ``fault`` what nobody waits for."""
+
+    def __init__(
+        self,
+        deliver: Callable[[Event], None],
+        lost: Callable[[list[str]], None],
+        fault: Callable[[Exception], None],
+    ) -> None:
+        self.following = Following()
+        self._deliver = deliver
+        self._lost = lost
+        self._fault = fault
+        self._link: Link | None = None
+        self._waiters: list[_Waiter] = []
+
+    def attach(self, link: Link) -> None:
+        """Goes on over a new connection: everything followed is asked for, since where it stands."""
+        self._link = link
+        for ask in self.following.asks():
+            self._ask(link, ask, {}, split=True)
+
+    def detach(self) -> None:
+        """The connection is gone; what was asked for is asked again over the next."""
+        self._link = None
+        self.following.cut()
+
+    def close(self) -> None:
+        """Everybody who waits is told `closed`."""
+        for waiter in self._waiters:
+            if not waiter.done.done():
+                waiter.done.set_exception(Refused("closed", "the client is closed"))
+        self._waiters.clear()
+
+    def subscribe(self, channels: Sequence[str], options: Options) -> asyncio.Future[list[str]]:
+        """Follows channels; the future is everything subscribed when they are confirmed, now or over a later line."""
+        before = {name: place for name in channels if (place := self.following.places.get(name))}
+        self.following.want(channels, options)
+        return self.ask(channels, before)
+
+    def ask(self, channels: Iterable[str], before: dict[str, Place] | None = None) -> asyncio.Future[list[str]]:
+        """Asks for channels as they are wanted. On refusal ``before`` is what is followed again."""
+        waiter = _Waiter(set(channels), asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        if self._link is not None:
+            for ask in self.following.asks(waiter.missing):
+                self._ask(self._link, ask, before or {})
+        return waiter.done
+
+    def take(self, message: Message) -> None:
+        """An event or a batch: delivers what is due of it, and asks for what is missing before it."""
+        try:
+            for event in self.following.take(message):
+                self._deliver(event)
+        except Gap as gap:
+            self.repair([gap.channel])
+
+    def pong(self, message: Message) -> None:
+        """What a pong says about how far the stream is."""
+        self.repair(self.following.pong(message["cursor"]))
+
+    def repair(self, channels: Iterable[str] | None = None) -> None:
+        """Asks for these channels anew, or for all, since where they stand."""
+        if self._link is not None:
+            for ask in self.following.asks(channels):
+                self._ask(self._link, ask, {}, split=True)
+
+    def limit(self, channels: Iterable[str]) -> None:
+        """A new token grants these alone; the others have ended."""
+        gone = [name for name, place in self.following.places.items() if name not in set(channels) and not place.asking]
+        gone = [name for name in gone if not self.following.places[name].held]
+        if gone:
+            self.following.drop(gone)
+            self._fault(Refused("forbidden", f"the new token does not grant {', '.join(gone)}"))
+
+    def _ask(self, link: Link, ask: Ask, before: dict[str, Place], *, split: bool = False) -> None:
+        def answered(reply: Message | None) -> None:
+            if reply is None or self._link is not link:
+                return
+            if reply["type"] != "error":
+                self._confirmed(ask, reply)
+            elif reply["code"] in _NOT_NOW:
+                later = reply.get("retry_after_ms", _NOT_NOW_SECONDS * 1000) / 1000
+                asyncio.get_running_loop().call_later(later, self._ask_again, link, ask, before, split)
+            elif split and len(ask.places) > 1:
+                # One that is refused must not take the others along.
+                for name, place in ask.places.items():
+                    place.asking -= 1
+                    for alone in self.following.asks([name]):
+                        self._ask(link, alone, {})
+            else:
+                self._refused(ask, before, refusal_in(reply))
+
+        link.ask(ask.message, answered)
+
+    def _ask_again(self, link: Link, ask: Ask, before: dict[str, Place], split: bool) -> None:
+        if self._link is link:
+            self._ask(link, ask, before, split=split)
+
+    def _confirmed(self, ask: Ask, reply: Message) -> None:
+        lost = self.following.confirmed(ask, reply)
+        for waiter in self._waiters:
+            waiter.missing -= set(ask.places)
+            if not waiter.missing and not waiter.done.done():
+                waiter.done.set_result(list(reply["channels"]))
+        self._waiters = [waiter for waiter in self._waiters if not waiter.done.done()]
+        if lost:
+            self._lost(lost)
+
+    def _refused(self, ask: Ask, before: dict[str, Place], refused: Refused) -> None:
+        self.following.refused(ask)
+        for name, place in before.items():
+            if name in ask.places and name not in self.following.places:
+                # Meanwhile it went on.
+                place.position = ask.places[name].position
+                self.following.places[name] = place
+        concerned = [waiter for waiter in self._waiters if waiter.missing & set(ask.places)]
+        for waiter in concerned:
+            if not waiter.done.done():
+                waiter.done.set_exception(refused)
+        self._waiters = [waiter for waiter in self._waiters if not waiter.done.done()]
+        if not concerned:
+            self._fault(refused)

@@ -1,0 +1,127 @@
+/** The exact join: a state that was read, and every event after it, each once; again whenever the position is lost. */
+import { backoffMs } from './backoff.ts'
+import type { Environment } from './environment.ts'
+import type { Channel, LightwireEvent } from './events.ts'
+import { HttpFailure } from './http-calls.ts'
+import { matches } from './matches.ts'
+import { parseCursor, type Positions } from './positions.ts'
+import { LightwireError, type FollowOptions, type Following, type Read, type Snapshot } from './types.ts'
+
+/** Events that wait while a state is read; with more the state is read again. */
+const HELD_MAX = 10_000
+
+interface FollowServices {
+  readonly environment: Environment
+  readonly positions: Positions
+  readonly read: Read
+  /** Subscribes for as long as this follows. */
+  readonly hold: () => { readonly ready: Promise<unknown>; release(): void }
+  readonly isClosed: () => boolean
+  readonly onError: (error: unknown) => void
+}
+
+export interface Follower {
+  readonly following: Following
+  take(event: LightwireEvent): void
+  lost(channels: readonly Channel[]): void
+}
+
+export function createFollower<T>(
+  source: string | ((read: Read) => Promise<Snapshot<T>>),
+  channels: readonly Channel[],
+  { onSnapshot, onEvent, where }: FollowOptions<T>,
+  services: FollowServices,
+): Follower {
+  const { environment, positions, read, onError } = services
+  let held: LightwireEvent[] = []
+  let overflowed = false
+  /** Where the state was read; undefined while it is being read. */
+  let floor: ReadonlyMap<string, number> | undefined
+  let isStopped = false
+  let holding: ReturnType<FollowServices['hold']> | undefined
+  /** Counts loads: what an earlier one still brings is old. */
+  let loads = 0
+
+  const guarded = (act: () => void) => {
+    try {
+      act()
+    } catch (error) {
+      onError(error)
+    }
+  }
+  const apply = (event: LightwireEvent) => {
+    if (event.seq > (floor?.get(event.channel) ?? 0)) guarded(() => onEvent(event))
+  }
+
+  const readOnce = async (): Promise<{ value: T; places: ReadonlyMap<string, number>; epoch: string }> => {
+    const began = channels.map((channel) => [channel, positions.seqOf(channel)] as const)
+    const { value, cursor } = await (typeof source === 'string' ? read<T>(source) : source(read))
+    const parsed = parseCursor(cursor)
+    if (!parsed) throw new TypeError(`the snapshot has no cursor: ${cursor}`)
+    if (overflowed || began.some(([channel, seq]) => seq > (parsed.positions.get(channel) ?? 0)))
+      throw new LightwireError('cursor_gone', 'the state that was read is older than what was seen')
+    return { value, places: parsed.positions, epoch: parsed.epoch }
+  }
+
+  const load = async (): Promise<void> => {
+    loads += 1
+    const mine = loads
+    const isOver = () => mine !== loads || isStopped || services.isClosed()
+    floor = undefined
+    for (let attempt = 0; !isOver(); attempt += 1) {
+      held = []
+      overflowed = false
+      try {
+        const { value, places, epoch } = await readOnce()
+        if (isOver()) break
+        floor = places
+        guarded(() => onSnapshot(value))
+        for (const event of held.splice(0)) apply(event)
+        for (const channel of channels)
+          if (!positions.has(channel)) positions.place(channel, epoch, places.get(channel) ?? 0)
+        break
+      } catch (error) {
+        if (isOver()) break
+        if (isRefusal(error)) throw error
+        onError(error)
+        const wait = error instanceof LightwireError ? error.retryAfterMs : undefined
+        await new Promise<void>((resolve) => {
+          environment.after(wait ?? backoffMs(attempt, environment.random), resolve)
+        })
+      }
+    }
+    if (services.isClosed()) throw new LightwireError('closed', 'the client is closed')
+    if (isOver()) return
+    holding ??= services.hold()
+    await holding.ready
+  }
+
+  const ready = load()
+  ready.catch(() => undefined)
+  return {
+    following: {
+      ready,
+      stop() {
+        if (isStopped) return
+        isStopped = true
+        held = []
+        holding?.release()
+      },
+    },
+    take(event) {
+      if (isStopped || !channels.includes(event.channel) || !matches(where, event)) return
+      if (floor) apply(event)
+      else if (held.length < HELD_MAX) held.push(event)
+      else overflowed = true
+    },
+    lost(gone) {
+      if (!isStopped && gone.some((channel) => channels.includes(channel))) load().catch(onError)
+    },
+  }
+}
+
+/** The server's no to the request itself, which the next one would meet too. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof HttpFailure)) return false
+  return error.status < 500 && ![401, 408, 429].includes(error.status)
+}

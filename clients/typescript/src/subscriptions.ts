@@ -1,0 +1,264 @@
+/** What is subscribed: wished for by the application, confirmed by the server, repaired after a gap, made anew on each line. */
+import type { Environment } from './environment.ts'
+import type { Channel } from './events.ts'
+import { parseCursor, type Positions } from './positions.ts'
+import { passing, type Replies } from './replies.ts'
+import {
+  LightwireError,
+  type Message,
+  type Recovery,
+  type SubscribeOptions,
+  type Subscribed,
+} from './types.ts'
+
+/** An answer may be behind much that a slow line has to carry first. */
+const ANSWER_MS = 60_000
+/** Repairs of a channel in a row that brought nothing: something on the line eats events. */
+const REPAIRS_MAX = 5
+
+interface Entry {
+  readonly options: SubscribeOptions
+  /** Counts the application's calls; what belongs to an earlier one is old. */
+  readonly version: number
+  /** What it was before, to go back to when the server refuses. */
+  before: Entry | undefined
+  isConfirmed: boolean
+  inBatches: boolean
+  recovery: Recovery
+}
+
+interface Call {
+  readonly channels: readonly Channel[]
+  readonly version: number
+  readonly resolve: (subscribed: Subscribed) => void
+  readonly reject: (error: LightwireError) => void
+}
+
+interface SubscriptionsOptions {
+  readonly environment: Environment
+  readonly positions: Positions
+  readonly replies: Replies
+  readonly isUp: () => boolean
+  readonly onLost: (channels: readonly Channel[]) => void
+  readonly onError: (error: unknown) => void
+  /** Ends the line: it does not do what it should. */
+  readonly dropLine: (reason: string) => void
+}
+
+const isPlain = ({ where, batchMs, conflate }: SubscribeOptions) =>
+  where === undefined && batchMs === undefined && !conflate
+const keyOf = ({ where, batchMs, conflate }: SubscribeOptions) => JSON.stringify([where, batchMs, conflate])
+
+export type Subscriptions = ReturnType<typeof createSubscriptions>
+
+export function createSubscriptions(options: SubscriptionsOptions) {
+  const { positions, replies, isUp, environment } = options
+  const entries = new Map<Channel, Entry>()
+  const calls = new Set<Call>()
+  /** Channels of which a subscription is under way, so that what arrives may be of the old one. */
+  const underWay = new Map<Channel, number>()
+  const repairs = new Map<Channel, number>()
+  let versions = 0
+
+  const send = (channels: readonly Channel[], { where, batchMs, conflate }: SubscribeOptions) => {
+    const message = {
+      type: 'subscribe',
+      ...(where ? { where } : {}),
+      ...(batchMs === undefined ? {} : { batch_ms: batchMs }),
+      ...(conflate ? { conflate } : {}),
+    }
+    for (const part of positions.since(channels)) {
+      const own = part.channels as readonly Channel[]
+      const sent = new Map(own.map((channel) => [channel, entries.get(channel)]))
+      for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 0) + 1)
+      replies.ask({ ...message, ...part }, ANSWER_MS, (outcome) => {
+        for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 1) - 1)
+        if (outcome instanceof LightwireError) refused(outcome, sent)
+        else confirmed(outcome, sent)
+      })
+    }
+  }
+
+  const confirmed = (reply: Message, sent: ReadonlyMap<Channel, Entry | undefined>) => {
+    const cursor = parseCursor(String(reply['cursor']))
+    const recovery = reply['recovery'] as Partial<Record<Channel, Recovery>>
+    const lost: Channel[] = []
+    for (const [channel, entry] of sent) {
+      if (!entry || !entries.has(channel) || !cursor) continue
+      const { status } = (entry.recovery = recovery[channel] ?? entry.recovery)
+      const seq = cursor.positions.get(channel) ?? 0
+      if (status === 'snapshot_required') lost.push(channel)
+      // Meanwhile events may have come from the subscription that this one follows.
+      const from = status === 'recovered' ? Math.max(seq, positions.seqOf(channel)) : seq
+      positions.place(channel, cursor.epoch, from)
+      entry.isConfirmed = true
+      entry.before = undefined
+    }
+    if (lost.length > 0) options.onLost(lost)
+    settle()
+  }
+
+  const settle = () => {
+    for (const call of calls) {
+      const isDone = call.channels.every((channel) => {
+        const entry = entries.get(channel)
+        return !entry || (entry.isConfirmed && entry.version >= call.version)
+      })
+      if (!isDone) continue
+      calls.delete(call)
+      const recovery = call.channels.map((channel) => [channel, entries.get(channel)?.recovery])
+      call.resolve({
+        channels: [...entries.keys()].sort(),
+        cursor: positions.cursor ?? '',
+        recovery: Object.fromEntries(recovery),
+      })
+    }
+  }
+
+  const refused = (error: LightwireError, sent: ReadonlyMap<Channel, Entry | undefined>) => {
+    if (!isUp()) return
+    if (error.code === 'timeout') return options.dropLine('a subscription was not answered')
+    // What the application has changed since is none of this.
+    const channels = [...sent.keys()].filter((channel) => entries.get(channel) === sent.get(channel))
+    const [first] = [...sent.values()].flatMap((entry) => entry ?? [])
+    if (!first) return
+    const { options: asked, version } = first
+    if (passing.has(error.code)) {
+      environment.after(error.retryAfterMs ?? 1000, () => {
+        if (isUp())
+          send(
+            channels.filter((channel) => entries.get(channel) === sent.get(channel)),
+            asked,
+          )
+      })
+      return
+    }
+    const call = [...calls].find((one) => one.version === version)
+    // Several calls in one, or an earlier life's: each channel for itself, so that only what is refused ends.
+    const isOneCall = call && [...sent.values()].every((entry) => entry?.version === version)
+    if (!isOneCall && sent.size > 1) {
+      for (const channel of channels) send([channel], asked)
+      return
+    }
+    for (const channel of call?.channels ?? channels) {
+      const entry = entries.get(channel)
+      if (entry?.version === version) restore(channel, entry)
+    }
+    if (call) {
+      calls.delete(call)
+      call.reject(error)
+    } else if (channels.length > 0) options.onError(error)
+    settle()
+  }
+
+  /** As before the refused call; the server never left that, unless part of the call was confirmed. */
+  const restore = (channel: Channel, { before, isConfirmed }: Entry) => {
+    if (before) {
+      entries.set(channel, before)
+      if (isConfirmed && isUp()) send([channel], before.options)
+      return
+    }
+    drop(channel)
+    if (isConfirmed && isUp())
+      replies.ask({ type: 'unsubscribe', channels: [channel] }, ANSWER_MS, () => undefined)
+  }
+
+  const drop = (channel: Channel) => {
+    entries.delete(channel)
+    positions.forget(channel)
+    repairs.delete(channel)
+  }
+
+  return {
+    get channels(): readonly Channel[] {
+      return [...entries.keys()].sort()
+    },
+    optionsOf: (channel: Channel) => entries.get(channel)?.options,
+
+    subscribe(channels: readonly Channel[], asked: SubscribeOptions = {}): Promise<Subscribed> {
+      versions += 1
+      const version = versions
+      for (const channel of channels) {
+        const held = entries.get(channel)
+        entries.set(channel, {
+          options: asked,
+          version,
+          before: held?.isConfirmed ? { ...held, before: undefined } : held?.before,
+          isConfirmed: false,
+          inBatches: !isPlain(asked),
+          recovery: { status: 'live' },
+        })
+      }
+      return new Promise((resolve, reject) => {
+        calls.add({ channels, version, resolve, reject })
+        if (isUp()) send(channels, asked)
+      })
+    },
+
+    unsubscribe(channels: readonly Channel[]): Promise<readonly Channel[]> {
+      for (const channel of channels) drop(channel)
+      settle()
+      const left = () => [...entries.keys()].sort()
+      if (!isUp()) return Promise.resolve(left())
+      return replies.request({ type: 'unsubscribe', channels }, ANSWER_MS).then(left, left)
+    },
+
+    /** A new line: everything on it, since where it stands. */
+    resume(): void {
+      underWay.clear()
+      repairs.clear()
+      const groups = new Map<string, Channel[]>()
+      for (const [channel, entry] of entries) {
+        const key = keyOf(entry.options)
+        groups.set(key, [...(groups.get(key) ?? []), channel])
+      }
+      for (const channels of groups.values()) {
+        const entry = channels[0] && entries.get(channels[0])
+        if (entry) send(channels, entry.options)
+      }
+    },
+
+    /** Something is missing before what came: it is asked for once, from where the channel stands. */
+    repair(channel: Channel): void {
+      const entry = entries.get(channel)
+      if (!entry || (underWay.get(channel) ?? 0) > 0) return
+      const times = (repairs.get(channel) ?? 0) + 1
+      repairs.set(channel, times)
+      if (times > REPAIRS_MAX) return options.dropLine('events are missing again and again')
+      send([channel], entry.options)
+    },
+    applied: (channel: Channel) => void repairs.delete(channel),
+
+    cameInBatches(channel: Channel): void {
+      const entry = entries.get(channel)
+      if (entry) entry.inBatches = true
+    },
+
+    /** Everything up to there was sent. Returns channels of which something is missing. */
+    reached(cursor: string): void {
+      for (const [channel, seq] of parseCursor(cursor)?.positions ?? []) {
+        const entry = entries.get(channel as Channel)
+        if (!entry?.isConfirmed || (underWay.get(channel as Channel) ?? 0) > 0) continue
+        if (positions.reached(channel, seq, entry.inBatches) === 'gap') this.repair(channel as Channel)
+      }
+    },
+
+    /** What the token of now does not grant has ended. */
+    limit(granted: readonly string[]): void {
+      const ended = [...entries].filter(
+        ([channel, { isConfirmed }]) => isConfirmed && !granted.includes(channel),
+      )
+      for (const [channel] of ended) {
+        drop(channel)
+        options.onError(
+          new LightwireError('forbidden', `the token does not grant channel ${channel} any more`),
+        )
+      }
+    },
+
+    close(error: LightwireError): void {
+      for (const { reject } of calls) reject(error)
+      calls.clear()
+    },
+  }
+}

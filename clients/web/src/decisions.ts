@@ -1,0 +1,79 @@
+/** Verdicts on photos: shown at once, sent once, taken back when the server refuses. */
+import { ApiError, type Api } from './api.ts'
+
+/** Sent at the same time; the rest waits its turn. */
+const AT_ONCE = 6
+
+export type Verdict = 'approve' | 'reject'
+
+export interface Refused {
+  readonly verdict: Verdict
+  readonly code: string
+  /** What the photo is, where that is why. */
+  readonly currentStatus: string | undefined
+}
+
+interface DecisionsOptions {
+  readonly api: Pick<Api, 'change'>
+  readonly onChange: () => void
+}
+
+export type Decisions = ReturnType<typeof createDecisions>
+
+export function createDecisions({ api, onChange }: DecisionsOptions) {
+  const sending = new Map<number, Verdict>()
+  const refused = new Map<number, Refused>()
+  const queue: { readonly id: number; readonly verdict: Verdict }[] = []
+  let underWay = 0
+
+  const pump = () => {
+    while (underWay < AT_ONCE) {
+      const next = queue.shift()
+      if (!next) return
+      underWay += 1
+      void send(next.id, next.verdict).finally(() => {
+        underWay -= 1
+        onChange()
+        pump()
+      })
+    }
+  }
+  const send = async (id: number, verdict: Verdict) => {
+    try {
+      await api.change('POST', `/api/approval/${id}/${verdict}`)
+      // It stays away until its event takes it off the queue, however late that is.
+    } catch (error) {
+      const { code, currentStatus } =
+        error instanceof ApiError ? error : { code: 'internal', currentStatus: undefined }
+      sending.delete(id)
+      refused.set(id, { verdict, code, currentStatus })
+    }
+  }
+  return {
+    decide(ids: readonly number[], verdict: Verdict) {
+      for (const id of ids) {
+        if (sending.has(id)) continue
+        refused.delete(id)
+        sending.set(id, verdict)
+        queue.push({ id, verdict })
+      }
+      onChange()
+      pump()
+    },
+    verdictOf: (id: number) => sending.get(id),
+    refusalOf: (id: number) => refused.get(id),
+    /** Of photos that are no longer in the queue nothing is kept. */
+    prune(isThere: (id: number) => boolean) {
+      for (const id of sending.keys())
+        if (!isThere(id) && !queue.some((one) => one.id === id)) sending.delete(id)
+      for (const id of refused.keys()) if (!isThere(id)) refused.delete(id)
+    },
+    /** Photos of the queue that are decided here and not yet there. */
+    get ahead() {
+      return sending.size
+    },
+    get waiting() {
+      return queue.length + underWay
+    },
+  }
+}

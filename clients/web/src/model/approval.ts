@@ -1,0 +1,175 @@
+/** The photos that wait for a verdict: read best first, then kept by events; what an event does not say is read. */
+import type { LightwireEvent } from '../../../typescript/src/events.ts'
+import type { Answer } from '../api.ts'
+import { bound, isAfter, nowhere, placesOf, type Places } from './slice.ts'
+
+const PAGE = 200
+const CARDS_MAX = 1000
+/** With fewer cards than this the next ones are read, while there are more. */
+const CARDS_LOW = 60
+/** So many photos are read one by one; of more the queue is read as a whole. */
+const SINGLE_MAX = 8
+/** Between two reads. */
+const PAUSE_MS = 250
+const RECENT_MAX = 5000
+
+export const QUEUE_PATH = `/api/approval/queue?limit=${PAGE}`
+
+/** As the routes give it. */
+export interface PhotoRead {
+  readonly id: number
+  readonly session_id: number | null
+  readonly file_name: string
+  readonly file_path: string
+  readonly status: string
+  readonly ai_score: number | null
+  readonly context_tag: string
+  readonly selected_preset: string
+}
+
+export interface QueueRead {
+  readonly photos: readonly PhotoRead[]
+  readonly total: number
+}
+
+export type Card = Omit<PhotoRead, 'status'> & {
+  /** Where it was read. */
+  readonly places: Places
+}
+
+export interface ApprovalOptions {
+  readonly read: <T>(path: string) => Promise<Answer<T>>
+  readonly onChange: () => void
+}
+
+export function createApproval({ read, onChange }: ApprovalOptions) {
+  const cards = new Map<number, Card>()
+  const wanted = new Set<number>()
+  let places = nowhere
+  let total = 0
+  let hasMore = false
+  let isReading = false
+  /** What came while something was being read: the answer may be older. */
+  let recent: LightwireEvent[] = []
+  /** Counts resets: what a read before one brings is old. */
+  let life = 0
+
+  const put = ({ status, ...photo }: PhotoRead, at: Places) => {
+    if (status !== 'completed') return void cards.delete(photo.id)
+    cards.set(photo.id, { ...photo, places: at })
+    if (cards.size > CARDS_MAX) hasMore = true
+    bound(cards, CARDS_MAX)
+  }
+  const fill = ({ photos, total: all }: QueueRead, at: Places) => {
+    cards.clear()
+    places = at
+    total = all
+    hasMore = all > photos.length
+    for (const photo of photos) put(photo, at)
+  }
+
+  /** Whether it changed anything. */
+  const act = (event: LightwireEvent): boolean => {
+    if (!isAfter(places, event)) return false
+    if (event.type === 'approval_queue_updated') {
+      total = event.queue_count
+      return true
+    }
+    if (event.type === 'session_deleted') {
+      const gone = [...cards.values()].filter(({ session_id }) => session_id === event.session_id)
+      for (const { id } of gone) cards.delete(id)
+      return gone.length > 0
+    }
+    if (!('photo_id' in event) || typeof event.photo_id !== 'number') return false
+    const id = event.photo_id
+    const card = cards.get(id)
+    if (card && !isAfter(card.places, event)) return false
+    switch (event.type) {
+      case 'job_completed':
+      case 'job_cancelled':
+        want(id)
+        return false
+      case 'photo_analyzed':
+        if (card)
+          cards.set(id, { ...card, ai_score: typeof event.ai_score === 'number' ? event.ai_score : null })
+        return card !== undefined
+      case 'photo_selected': {
+        const { context_tag, selected_preset } = event
+        if (card) cards.set(id, { ...card, context_tag, selected_preset })
+        return card !== undefined
+      }
+      case 'job_created':
+      case 'job_started':
+      case 'job_requeued':
+      case 'job_failed':
+      case 'photo_approved':
+      case 'photo_rejected':
+        return cards.delete(id)
+      default:
+        return false
+    }
+  }
+
+  const want = (id: number) => {
+    wanted.add(id)
+    void pump()
+  }
+  const pump = async (): Promise<void> => {
+    if (isReading || (wanted.size === 0 && !isLow())) return
+    isReading = true
+    const mine = life
+    const ids = [...wanted]
+    wanted.clear()
+    recent = []
+    try {
+      if (isLow() || ids.length > SINGLE_MAX) {
+        const { value, cursor } = await read<QueueRead>(QUEUE_PATH)
+        if (mine === life) fill(value, placesOf(cursor))
+      } else {
+        await Promise.all(
+          ids.map(async (id) => {
+            const { value, cursor } = await read<PhotoRead>(`/api/photos/${id}`)
+            if (mine === life) put(value, placesOf(cursor))
+          }),
+        )
+      }
+      const missed = mine === life ? recent : []
+      recent = []
+      for (const event of missed) act(event)
+    } catch {
+      // A photo that is gone is no card; without a connection all is read again with the next one.
+    }
+    onChange()
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+    isReading = false
+    void pump()
+  }
+  const isLow = () => hasMore && cards.size < CARDS_LOW
+
+  return {
+    reset(value: QueueRead, at: Places) {
+      life += 1
+      wanted.clear()
+      recent = []
+      fill(value, at)
+    },
+    apply(event: LightwireEvent): boolean {
+      if (isReading) recent.push(event)
+      // More than a read can be late by: what it brings is not enough, so all of it is read after it.
+      if (recent.length > RECENT_MAX) {
+        recent = []
+        hasMore = true
+      }
+      const changed = act(event)
+      if (isLow()) void pump()
+      return changed
+    },
+    get total() {
+      return total
+    },
+    get: (id: number) => cards.get(id),
+    /** Best score first, of equals the newest. */
+    list: (): Card[] =>
+      [...cards.values()].sort((a, b) => (b.ai_score ?? 0) - (a.ai_score ?? 0) || b.id - a.id),
+  }
+}

@@ -1,0 +1,113 @@
+/** Reads everything that the page shows, and says before which event all of it is. */
+import type { Channel, LightwireEvent } from '../../../typescript/src/events.ts'
+import { parseCursor, formatCursor } from '../../../typescript/src/positions.ts'
+import type { Api } from '../api.ts'
+import type { Rights } from '../session.ts'
+import { alarming } from './alerts.ts'
+import { QUEUE_PATH, type QueueRead } from './approval.ts'
+import type { Queue } from './counts.ts'
+import type { JobRead } from './jobs.ts'
+import type { SampleRead } from './rates.ts'
+import type { SessionRow } from './sessions.ts'
+import { earliest, placesOf, type Places } from './slice.ts'
+
+/** Events before now that a fresh page shows, per channel. */
+const HISTORY = 60
+/** How far back it looks for what should be seen, per channel. */
+const ALERTS_BACK = 3000
+const ALERTS_MAX = 200
+
+/** Something and the place where it was read; undefined where the token does not open it. */
+export interface Part<T> {
+  readonly value: T
+  readonly places: Places
+}
+
+export interface Loaded {
+  readonly sessions: Part<readonly SessionRow[]> | undefined
+  readonly jobs: readonly Part<readonly JobRead[]>[]
+  readonly queue: Part<Queue> | undefined
+  readonly approval: Part<QueueRead> | undefined
+  readonly names: ReadonlyMap<number, string>
+  readonly samples: readonly SampleRead[]
+  readonly history: Part<readonly LightwireEvent[]>
+  readonly alerts: Part<readonly LightwireEvent[]>
+}
+
+interface Page {
+  readonly events: readonly LightwireEvent[]
+  readonly cursor: string
+}
+
+/** The cursor is before every part: each takes what comes after its own place, so nothing is missed or counted twice. */
+export async function load(
+  api: Pick<Api, 'get' | 'head'>,
+  { channels, apiRead }: Rights,
+): Promise<{ value: Loaded; cursor: string }> {
+  const read = api.get
+  const cursors: string[] = []
+  const part = async <T, U>(path: string, pick: (value: T) => U): Promise<Part<U>> => {
+    const { value, cursor } = await read<T>(path)
+    cursors.push(cursor)
+    return { value: pick(value), places: placesOf(cursor) }
+  }
+  const whenRead = <T>(act: () => Promise<T>) => (apiRead ? act() : Promise.resolve(undefined))
+  const jobsOf = (query: string) =>
+    part<{ jobs: JobRead[] }, JobRead[]>(`/api/jobs?${query}`, ({ jobs }) => jobs)
+
+  const [sessions, processing, pending, queue, approval, photos, load] = await Promise.all([
+    whenRead(() =>
+      part<{ sessions: SessionRow[] }, SessionRow[]>(
+        '/api/sessions?limit=200&sort=-updated_at',
+        (all) => all.sessions,
+      ),
+    ),
+    whenRead(() => jobsOf('status=processing&limit=500')),
+    whenRead(() => jobsOf('status=pending&limit=100&sort=priority')),
+    whenRead(() => part<Queue, Queue>('/api/queue', (value) => value)),
+    whenRead(() => part<QueueRead, QueueRead>(QUEUE_PATH, (value) => value)),
+    whenRead(() => part<QueueRead, QueueRead>('/api/photos?limit=500&sort=-updated_at', (value) => value)),
+    whenRead(async () => (await read<{ samples: SampleRead[] }>('/api/system/load')).value),
+  ])
+
+  const list = channels.join(',')
+  const head = cursors[0] ?? (await api.head(channels))
+  const events = async (query: string, back: number): Promise<Part<readonly LightwireEvent[]>> => {
+    const since = encodeURIComponent(before(head, channels, back))
+    const { value } = await read<Page>(`/api/events?channels=${list}&since=${since}&${query}`)
+    // The page's own cursor, not the answer's: with more to come it ends earlier.
+    cursors.push(value.cursor)
+    return { value: value.events, places: placesOf(value.cursor) }
+  }
+  const where = encodeURIComponent(JSON.stringify({ type: { in: alarming } }))
+  const [history, alerts] = await Promise.all([
+    events(`limit=${HISTORY * channels.length}`, HISTORY),
+    // A token for one channel may have none of these types.
+    events(`limit=${ALERTS_MAX}&where=${where}`, ALERTS_BACK).catch(() => undefined),
+  ])
+  const jobs = [processing, pending].flatMap((one) => one ?? [])
+  const value: Loaded = {
+    sessions,
+    jobs,
+    queue,
+    approval,
+    names: new Map((photos?.value.photos ?? []).map(({ id, file_name }) => [id, file_name])),
+    samples: load?.samples ?? [],
+    history: { value: inOrder(history.value), places: history.places },
+    alerts: alerts ?? { value: [], places: history.places },
+  }
+  return { value, cursor: earliest(cursors) }
+}
+
+function before(cursor: string, channels: readonly Channel[], back: number): string {
+  const { epoch = '', positions } = parseCursor(cursor) ?? {}
+  const places = channels.map(
+    (channel) => [channel, Math.max(0, (positions?.get(channel) ?? 0) - back)] as const,
+  )
+  return formatCursor(epoch, places)
+}
+
+/** A page is in the order of the journal already, channel by channel; people read by time. */
+function inOrder(events: readonly LightwireEvent[]): readonly LightwireEvent[] {
+  return events.toSorted((a, b) => (a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0))
+}

@@ -1,0 +1,426 @@
+/** The TypeScript client against a real server: what the scenarios that all clients share do not ask. */
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import {
+  createClient,
+  LightwireError,
+  memoryStorage,
+  type Client,
+  type ClientOptions,
+  type LightwireEvent,
+} from '../../clients/typescript/src/client.ts'
+import { Refusal } from '../../lib/protocol/refusals.ts'
+import { startMeddler } from '../support/meddler.ts'
+import { startTestServer, temporaryFolder, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(30_000)
+
+const transports = ['websocket', 'sse', 'poll'] as const
+
+interface Watched extends AsyncDisposable {
+  readonly client: Client
+  readonly events: LightwireEvent[]
+  readonly errors: unknown[]
+  /** Resolves when it holds, looked at with each event and each change of status. */
+  until(holds: () => boolean): Promise<void>
+}
+
+function watch(server: TestServer, options: Partial<ClientOptions> = {}): Watched {
+  const events: LightwireEvent[] = []
+  const errors: unknown[] = []
+  const looking = new Set<() => void>()
+  const look = () => looking.forEach((one) => one())
+  const client = createClient({
+    url: server.url,
+    getToken: () => server.token,
+    transport: 'websocket',
+    onError(error) {
+      errors.push(error)
+      look()
+    },
+    ...options,
+  })
+  client.on('*', (event) => {
+    events.push(event)
+    // Those who follow a state hear of it in the same turn.
+    queueMicrotask(look)
+  })
+  client.onStatus(look)
+  return {
+    client,
+    events,
+    errors,
+    until: (holds) =>
+      new Promise((resolve) => {
+        const one = () => {
+          if (!holds()) return
+          looking.delete(one)
+          resolve()
+        }
+        looking.add(one)
+        one()
+      }),
+    [Symbol.asyncDispose]: () => {
+      client.close()
+      return Promise.resolve()
+    },
+  }
+}
+
+const say = (server: TestServer, status: string) => server.api('POST', '/api/system/status', { status })
+const statuses = (events: readonly LightwireEvent[]) =>
+  events.map((event) => (event.type === 'system_status' ? event.status : event.type))
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'done',
+    (error: unknown) => (error instanceof LightwireError ? error.code : String(error)),
+  )
+
+test('the last event of all, lost on the way, is asked for when a pong tells of it', async () => {
+  await using server = await startTestServer({ HEARTBEAT: 2000 })
+  let isLost = false
+  await using meddler = startMeddler(server.url, {
+    message(message) {
+      if (message['status'] !== 'lost' || isLost) return [message]
+      isLost = true
+      return []
+    },
+  })
+  await using watched = watch(server, { url: meddler.url })
+  await watched.client.subscribe(['system'])
+  await say(server, 'seen')
+  await say(server, 'lost')
+  await watched.until(() => watched.events.length === 2)
+
+  expect([isLost, statuses(watched.events)]).toEqual([true, ['seen', 'lost']])
+})
+
+test('a handler that throws, or rejects, is told to onError, and the events go on', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  watched.client.on('system_status', ({ status }) => {
+    if (status === 'throw') throw new Error('thrown')
+  })
+  watched.client.on('system_status', async ({ status }) => {
+    await Promise.resolve()
+    if (status === 'reject') throw new Error('rejected')
+  })
+  await watched.client.subscribe(['system'])
+  for (const status of ['throw', 'reject', 'last']) await say(server, status)
+  await watched.until(() => watched.events.length === 3 && watched.errors.length === 2)
+
+  expect(watched.errors.map(String)).toEqual(['Error: thrown', 'Error: rejected'])
+})
+
+test('inside a handler the cursor includes the event, and not the one behind it', async () => {
+  await using server = await startTestServer()
+  const cursors: (string | null)[] = []
+  await using watched = watch(server)
+  await watched.client.subscribe(['system'], { batchMs: 500 })
+  watched.client.on('system_status', () => void cursors.push(watched.client.cursor))
+  await Promise.all(['a', 'b', 'c'].map((status) => say(server, status)))
+  await watched.until(() => watched.events.length === 3)
+
+  expect(cursors.map((cursor) => cursor?.split(':')[1])).toEqual(['system=1', 'system=2', 'system=3'])
+})
+
+test('a stored cursor is where the next life goes on', async () => {
+  await using server = await startTestServer()
+  const storage = memoryStorage()
+  await using first = watch(server, { storage })
+  await first.client.subscribe(['system'])
+  await say(server, 'a')
+  await first.until(() => first.events.length === 1)
+  first.client.close()
+  await say(server, 'b')
+  await using second = watch(server, { storage })
+  const { recovery } = await second.client.subscribe(['system'])
+  await second.until(() => second.events.length === 1)
+
+  expect(recovery).toEqual({ system: { status: 'recovered' } })
+  expect(statuses(second.events)).toEqual(['b'])
+})
+
+test.each(transports)(
+  'over %s a custom handler answers a request, and its refusal is one',
+  async (transport) => {
+    const handlers = {
+      greet: ({ name }: Readonly<Record<string, unknown>>) => ({
+        type: 'greeting',
+        text: `hello ${String(name)}`,
+      }),
+      grumble: () => {
+        throw new Refusal('conflict', 'not now')
+      },
+    }
+    await using server = await startTestServer({}, { handlers })
+    await using watched = watch(server, { transport })
+    const { client } = watched
+
+    expect(await client.request({ type: 'greet', name: 'Ada' })).toMatchObject({
+      type: 'greeting',
+      text: 'hello Ada',
+    })
+    expect(await codeOf(client.request({ type: 'grumble' }))).toBe('conflict')
+    expect(await codeOf(client.request({ type: 'nobody_knows' }))).toBe('unknown_type')
+  },
+)
+
+test('a publish with the same key happens once over all transports, and a command does what its route does', async () => {
+  await using server = await startTestServer()
+  const seqs: number[] = []
+  for (const transport of transports) {
+    await using watched = watch(server, { transport })
+    const { seq } = await watched.client.publish(
+      { type: 'system_status', status: 'once' },
+      { key: 'the-same' },
+    )
+    seqs.push(seq)
+  }
+  await using watched = watch(server, { transport: 'sse' })
+  const { body } = await server.api<{ id: number }>('POST', '/api/sessions', {
+    name: 'a',
+    import_folder: '/a',
+  })
+  await watched.client.publish(
+    {
+      type: 'session_completed',
+      session_id: body.id,
+      session_name: 'a',
+      total_photos: 0,
+      approved_photos: 0,
+      approval_rate: 0,
+    },
+    { command: true },
+  )
+
+  expect(new Set(seqs).size).toBe(1)
+  const after = await server.api<{ status: string }>('GET', `/api/sessions/${body.id}`)
+  expect(after.body.status).toBe('completed')
+})
+
+test('over the rate of the server a publish waits as long as it says, and all arrive in order', async () => {
+  await using server = await startTestServer({ RATE_MESSAGES: { limit: 6, windowMs: 1500 } })
+  await using watched = watch(server)
+  await watched.client.subscribe(['system'])
+  const all = Array.from({ length: 12 }, (_, n) =>
+    watched.client.publish({ type: 'system_status', status: String(n) }),
+  )
+  await Promise.all(all)
+  await watched.until(() => watched.events.length === 12)
+
+  expect(statuses(watched.events)).toEqual(Array.from({ length: 12 }, (_, n) => String(n)))
+})
+
+test('blocked WebSockets give way to a stream, and take over again when they pass, without a gap', async () => {
+  await using server = await startTestServer()
+  let isBlocked = true
+  function Socket(url: string, protocols: string[]): WebSocket {
+    return new WebSocket(isBlocked ? 'ws://127.0.0.1:1/' : url, protocols)
+  }
+  await using watched = watch(server, {
+    transport: 'auto',
+    retryWebSocketMs: 300,
+    // A function that returns an object is a constructor too.
+    WebSocket: Socket as unknown as NonNullable<ClientOptions['WebSocket']>,
+  })
+  const { client, events } = watched
+  await client.subscribe(['system'])
+  const first = client.transport
+  await say(server, 'a')
+  await watched.until(() => events.length === 1)
+  isBlocked = false
+  let said = 1
+  while (client.transport !== 'websocket') {
+    await say(server, String(said))
+    said += 1
+  }
+  await say(server, 'last')
+  await watched.until(() => statuses(events).at(-1) === 'last')
+
+  expect(first).toBe('sse')
+  expect(events.map(({ seq }) => seq)).toEqual(Array.from({ length: said + 1 }, (_, index) => index + 1))
+})
+
+test.each(transports)(
+  'over %s a refresh that narrows ends what it no longer grants, and the rest goes on',
+  async (transport) => {
+    await using server = await startTestServer()
+    let token = await server.server.issueToken({ subject: 'a', scope: 'events:read', expiresInMs: 3000 })
+    await using watched = watch(server, { transport, getToken: () => token })
+    await watched.client.subscribe(['system', 'jobs'])
+    token = await server.tokenFor('events:read:system', 'a')
+    await watched.until(() =>
+      watched.errors.some((error) => error instanceof LightwireError && error.code === 'forbidden'),
+    )
+    await say(server, 'still')
+    await watched.until(() => watched.events.length === 1)
+
+    expect(watched.client.channels).toEqual(['system'])
+    expect(watched.client.status).toBe('connected')
+  },
+)
+
+test('a refused subscription leaves what there was before', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  await client.subscribe(['system'], { where: { status: 'wanted' } })
+  const refused = await codeOf(client.subscribe(['system'], { where: { nothing: 1 } }))
+  await say(server, 'other')
+  await say(server, 'wanted')
+  await watched.until(() => watched.events.length > 0)
+
+  expect([refused, client.channels, statuses(watched.events)]).toEqual([
+    'invalid_message',
+    ['system'],
+    ['wanted'],
+  ])
+})
+
+test('of two calls for a channel at once the refused one is refused, and the other holds', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  await watched.until(() => client.status === 'connected')
+  const [refused, held] = await Promise.all([
+    codeOf(client.subscribe(['system'], { where: { nothing: 1 } })),
+    codeOf(client.subscribe(['system'], { where: { status: 'wanted' } })),
+  ])
+  await say(server, 'other')
+  await say(server, 'wanted')
+  await watched.until(() => watched.events.length > 0)
+
+  expect([refused, held, statuses(watched.events)]).toEqual(['invalid_message', 'done', ['wanted']])
+})
+
+test('what is asked for before there is a connection is refused for itself alone', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server, {
+    getToken: () => server.tokenFor('events:read:system events:read:jobs'),
+  })
+  const { client } = watched
+  const outcomes = await Promise.all([
+    codeOf(client.subscribe(['system'])),
+    codeOf(client.subscribe(['jobs', 'photos'])),
+  ])
+
+  expect([outcomes, client.channels]).toEqual([['done', 'forbidden'], ['system']])
+})
+
+test('a long-poll that meets the server in another life loses nothing, and no state', async () => {
+  const folder = temporaryFolder()
+  let server = await startTestServer({ DATA_DIR: folder.path })
+  // Between two polls the server is another one, and no connection tells of it.
+  const front = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    async fetch(request) {
+      const { pathname, search } = new URL(request.url)
+      const { method, headers } = request
+      const body = method === 'GET' ? {} : { body: await request.text() }
+      // Whoever waits is held here, so that it does not see the end of one server.
+      const quick = search.replace(/wait=\d+/, 'wait=0')
+      while (isBetween) await new Promise((resolve) => setTimeout(resolve, 5))
+      const answer = await fetch(`${server.url}${pathname}${quick}`, {
+        method,
+        headers: { authorization: headers.get('authorization') ?? '', 'content-type': 'application/json' },
+        ...body,
+      })
+      return new Response(await answer.text(), {
+        status: answer.status,
+        headers: { 'content-type': 'application/json' },
+      })
+    },
+  })
+  let isBetween = false
+  const lost: unknown[] = []
+  try {
+    await using watched = watch(server, { url: front.url.origin, transport: 'poll' })
+    watched.client.onStateLost((channels) => lost.push(channels))
+    await watched.client.subscribe(['system'])
+    for (const status of ['a', 'b']) {
+      await say(server, status)
+      await watched.until(() => statuses(watched.events).at(-1) === status)
+      isBetween = true
+      await server[Symbol.asyncDispose]()
+      server = await startTestServer({ DATA_DIR: folder.path })
+      await say(server, `${status} again`)
+      isBetween = false
+      await watched.until(() => statuses(watched.events).at(-1) === `${status} again`)
+    }
+
+    expect(statuses(watched.events)).toEqual(['a', 'a again', 'b', 'b again'])
+    expect(lost).toEqual([])
+  } finally {
+    await front.stop(true)
+    await server[Symbol.asyncDispose]()
+    folder[Symbol.dispose]()
+  }
+})
+
+test.each(transports)('over %s each channel has the filter that was asked for it last', async (transport) => {
+  await using server = await startTestServer()
+  await using watched = watch(server, { transport })
+  const { client } = watched
+  await client.subscribe(['system', 'sessions'], {
+    where: { type: { in: ['session_created', 'system_status'] } },
+  })
+  await client.subscribe(['system'], { where: { status: 'wanted' } })
+  await say(server, 'other')
+  await server.api('POST', '/api/sessions', { name: 'a', import_folder: '/a' })
+  await say(server, 'wanted')
+  await watched.until(() => statuses(watched.events).includes('wanted') && watched.events.length === 2)
+
+  expect(statuses(watched.events).toSorted()).toEqual(['session_created', 'wanted'])
+})
+
+test('two who follow the same state each get it whole, and the channel ends with the last of them', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  interface Sessions {
+    readonly sessions: readonly { readonly id: number }[]
+  }
+  const follow = () => {
+    const ids: number[] = []
+    const following = client.snapshotThenFollow<Sessions>('/api/sessions', ['sessions'], {
+      onSnapshot: ({ sessions }) => ids.splice(0, ids.length, ...sessions.map(({ id }) => id)),
+      onEvent: (event) => {
+        if (event.type === 'session_created') ids.push(event.session_id)
+      },
+    })
+    return { ids, following }
+  }
+  const shoot = (n: number) => server.api('POST', '/api/sessions', { name: `${n}`, import_folder: `/${n}` })
+  await shoot(1)
+  const one = follow()
+  await Promise.all([one.following.ready, shoot(2)])
+  const two = follow()
+  await Promise.all([two.following.ready, shoot(3)])
+  await watched.until(() => one.ids.length === 3 && two.ids.length === 3)
+  one.following.stop()
+  await shoot(4)
+  await watched.until(() => two.ids.length === 4)
+
+  expect([one.ids, two.ids.toSorted()]).toEqual([
+    [1, 2, 3],
+    [1, 2, 3, 4],
+  ])
+  two.following.stop()
+  await new Promise((resolve) => setTimeout(resolve, 1))
+  expect(client.channels).toEqual([])
+})
+
+test('a follow that the server refuses is refused, and one of a closed client too', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  const how = { onSnapshot: () => undefined, onEvent: () => undefined }
+
+  expect(await codeOf(client.snapshotThenFollow('/api/sessions/999', ['sessions'], how).ready)).toBe(
+    'not_found',
+  )
+  client.close()
+  expect(() => client.snapshotThenFollow('/api/sessions', ['sessions'], how)).toThrow('closed')
+  expect(await codeOf(client.publish({ type: 'system_status', status: 'a' }))).toBe('closed')
+})

@@ -1,0 +1,88 @@
+/** What the page does where it may not, cannot, or may no longer. */
+import { expect, setDefaultTimeout } from 'bun:test'
+import { needs } from '../support/needs.ts'
+import { cardOf, desk, develop, eventually, importShoot, openView, phone, startStudio } from './studio.ts'
+
+setDefaultTimeout(120_000)
+
+needs('chromium')('a verdict that the server refuses is taken back, and says why', async ({ chromium }) => {
+  await using studio = await startStudio(chromium)
+  const { api } = studio
+  const photos = await importShoot(api, 'harbour', 3)
+  await develop(api, photos)
+  const [first, second] = photos
+  if (!first || !second) throw new Error('nothing was imported')
+  const page = await studio.open(desk)
+  await openView(page, 'Approval')
+  await cardOf(page, first).waitFor()
+
+  // Somebody else is faster, and this page does not know it yet.
+  await page.route(`**/api/approval/${first.id}/approve`, async (route) => {
+    const body = {
+      title: 'Conflict',
+      status: 409,
+      code: 'conflict',
+      current_status: 'rejected',
+      detail: 'no',
+    }
+    await route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify(body) })
+  })
+  await page.getByRole('button', { name: `Approve ${first.file_name}` }).click()
+  await cardOf(page, first).getByText('it is already rejected').waitFor()
+
+  // An answer that is lost is asked for again with the same key: it happens once.
+  const keys: (string | undefined)[] = []
+  await page.route(`**/api/approval/${second.id}/approve`, async (route) => {
+    keys.push(route.request().headers()['idempotency-key'])
+    if (keys.length > 1) return await route.continue()
+    await route.fetch()
+    await route.abort()
+  })
+  await page.getByRole('button', { name: `Approve ${second.file_name}` }).click()
+  await cardOf(page, second).waitFor({ state: 'detached' })
+  await page.getByText('Sending').waitFor({ state: 'detached' })
+  expect(keys.length).toBe(2)
+  expect(keys[0]).toBe(keys[1])
+  await eventually(() => page.locator('.card-refusal').count(), 1)
+})
+
+needs('chromium')('a token opens what it grants and the page says what it lacks', async ({ chromium }) => {
+  await using studio = await startStudio(chromium)
+  const { api } = studio
+  await develop(api, await importShoot(api, 'harbour', 2))
+  const tokenFor = async (scope: string, expires_in = 600) =>
+    (await api<{ token: string }>('POST', '/api/tokens', { subject: 'guest', scope, expires_in })).body.token
+
+  const looker = await studio.open(desk, await tokenFor('events:read api:read'))
+  await openView(looker, 'Approval')
+  await looker.locator('.card').nth(1).waitFor()
+  await looker.getByText('You may look, but not decide').waitFor()
+  expect(await looker.getByRole('button', { name: /^Approve/ }).count()).toBe(0)
+  await looker.locator('.card').first().focus()
+  await looker.keyboard.press('a')
+  await openView(looker, 'Operations')
+  await looker.getByText('This view needs a token with the scope admin.').waitFor()
+
+  const listener = await studio.open(phone, await tokenFor('events:read:jobs events:read:system'))
+  await listener.locator('.pill', { hasText: 'Live' }).waitFor()
+  await api('POST', '/api/system/errors', { error_type: 'mark', error_message: 'for all' })
+  await listener.locator('.alert', { hasText: 'for all' }).waitFor()
+  await listener.getByText('Your token does not list sessions.').waitFor()
+  await listener.getByText('Your token does not list jobs.').waitFor()
+  await openView(listener, 'Approval')
+  await listener.getByText('No rights for this view').waitFor()
+
+  const nobody = await studio.open(desk, await tokenFor('api:write'))
+  await nobody.getByText('Your token opens no events.').waitFor()
+
+  const brief = await studio.open(desk, await tokenFor('events:read api:read', 4))
+  await brief.getByText('Your token has ended.').waitFor()
+
+  const wrong = await studio.open(desk, 'a.b.c')
+  await wrong.getByText('The server does not accept this token.').waitFor()
+  await wrong.getByLabel('Token').fill(`${studio.url()}/#token=${await tokenFor('events:read api:read')}`)
+  await wrong.getByRole('button', { name: 'Open' }).click()
+  await wrong.locator('.session', { hasText: 'harbour' }).waitFor()
+  const queue = await api<{ total: number }>('GET', '/api/approval/queue')
+  expect(queue.body.total).toBe(2)
+})
