@@ -22,7 +22,7 @@ const RIGHTS = 'api:read api:write events:read events:publish'
 const TOKEN_MS = 10 * 86_400_000
 const START_MS = Date.UTC(2026, 10, 22)
 /** A sweep comes every second. */
-const WAIT_MS_MAX = 15_000
+const WAIT_MS_MAX = 30_000
 const socketStatus: Readonly<Record<string, number>> = { not_found: 404, conflict: 409, invalid_message: 400 }
 
 export async function startWorld(start: StartServer, config: Partial<Config> = {}) {

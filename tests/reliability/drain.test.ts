@@ -164,7 +164,7 @@ test('a request that hangs is cut off before the deadline, and the process ends 
   using folder = temporaryFolder()
   const server = await startProcess({
     folder: folder.path,
-    env: { DRAIN_SPREAD: '0s', DRAIN_DEADLINE: '4s' },
+    env: { DRAIN_SPREAD: '0s', DRAIN_DEADLINE: '8s' },
   })
   const hung = await openRequest(server.url, await tokenOf(folder.path), 'hung')
 
@@ -173,8 +173,8 @@ test('a request that hangs is cut off before the deadline, and the process ends 
   const tookMs = performance.now() - startedMs
 
   expect(code).toBe(0)
-  expect(tookMs).toBeLessThan(4000)
-  expect(tookMs).toBeGreaterThan(2000)
+  expect(tookMs).toBeLessThan(8000)
+  expect(tookMs).toBeGreaterThan(4000)
   expect(await hung.answer).toBe('')
   expect(server.output.join('\n')).toContain('"requests_cut":1')
 })

@@ -16,8 +16,8 @@ setDefaultTimeout(60_000)
 
 /** What any of the floods may cost beside what the server had before. */
 const GROWTH_MIB_MAX = 100
-/** Longest that the healthy client waits for its answer, its event and its pong together, on a busy machine. */
-const SLOWEST_MS_MAX = 5000
+/** Longest that the healthy client waits for its answer, its event and its pong together, on a machine that is busy with others. */
+const SLOWEST_MS_MAX = 10_000
 
 const folder = temporaryFolder()
 let server: ServerProcess

@@ -9,7 +9,7 @@ const EXPIRED_WITHIN_MS = LEEWAY_MS + 1000
 /** What was sent before the answer to a revocation is on its way, through a proxy that stalls perhaps, for this long. */
 const ON_ITS_WAY_MS = 1000
 /** A timer is late by as much as its machine is busy. Where it was not noticed here, it was no more than this. */
-const UNNOTICED_MS = 200
+const UNNOTICED_MS = 1000
 
 type Passed = Pick<History, 'revocations' | 'lateMs'>
 

@@ -9,7 +9,7 @@ import type { Pass } from './operator-record.ts'
 import type { History, SubscriberRecord } from './record.ts'
 import { everything, opened, type Right } from './rights.ts'
 
-const REACH_DEADLINE_MS = 15_000
+const REACH_DEADLINE_MS = 30_000
 /** An answer that takes longer was lost on its way. */
 const ANSWER_DEADLINE_MS = 2500
 

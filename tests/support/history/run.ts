@@ -23,7 +23,7 @@ import { runWriter } from './writers.ts'
 const KILL_DELAY_MS = 20
 /** Every so manieth life ends by SIGTERM instead of SIGKILL; the last one does in any case. */
 const DRAIN_EVERY = 6
-const CATCH_UP_MS = 10_000
+const CATCH_UP_MS = 30_000
 
 export interface RunOptions {
   readonly seed: number
