@@ -15,7 +15,7 @@ import { Icon } from './icon.tsx'
 import { useLivePart } from './live-context.ts'
 import { Empty, Loading, NoRights } from './parts.tsx'
 import { PhotoCard } from './photo-card.tsx'
-import { isTyping } from './use-view.ts'
+import { isTyping, useKeys } from './use-keys.ts'
 
 /** Drawn at first, and again as many when the end comes near. */
 const PAGE = 48
@@ -118,16 +118,12 @@ function Queue() {
     if (relatedTarget !== null && !list.current?.contains(relatedTarget)) focused.current = undefined
   }
   // From anywhere on the page an arrow leads to the photos.
-  useEffect(() => {
-    const onWindowKey = (event: globalThis.KeyboardEvent) => {
-      const { key, target, defaultPrevented } = event
-      if (!key.startsWith('Arrow') || isTyping(target) || defaultPrevented) return
-      if (target instanceof Node && list.current?.contains(target)) return
-      event.preventDefault()
-      focusAt(place)
-    }
-    addEventListener('keydown', onWindowKey)
-    return () => removeEventListener('keydown', onWindowKey)
+  useKeys((event) => {
+    const { key, target, defaultPrevented } = event
+    if (!key.startsWith('Arrow') || isTyping(target) || defaultPrevented) return
+    if (target instanceof Node && list.current?.contains(target)) return
+    event.preventDefault()
+    focusAt(place)
   })
 
   return (

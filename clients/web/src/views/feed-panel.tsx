@@ -1,5 +1,5 @@
 /** The newest events as sentences, by channel and by words; scrolled down it stands still. */
-import { memo, useDeferredValue, useEffect, useRef, useState } from 'react'
+import { memo, useDeferredValue, useRef, useState } from 'react'
 import type { Channel, LightwireEvent } from '../../../typescript/src/events.ts'
 import { levelOf } from '../model/feed.ts'
 import { useText } from '../text.tsx'
@@ -8,7 +8,7 @@ import { Icon } from './icon.tsx'
 import { useLive, useLivePart } from './live-context.ts'
 import { Empty, Loading, Panel } from './parts.tsx'
 import { useIsPhone } from './use-is-phone.ts'
-import { isTyping } from './use-view.ts'
+import { isTyping, useKeys } from './use-keys.ts'
 import { useVirtual } from './use-virtual.ts'
 
 const ROW = 32
@@ -39,15 +39,11 @@ export function FeedPanel() {
   else frozen.current ??= { events, count }
   const newer = frozen.current ? count - frozen.current.count : 0
 
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== '/' || isTyping(event.target)) return
-      event.preventDefault()
-      find.current?.focus()
-    }
-    addEventListener('keydown', onKey)
-    return () => removeEventListener('keydown', onKey)
-  }, [])
+  useKeys((event) => {
+    if (event.key !== '/' || isTyping(event.target)) return
+    event.preventDefault()
+    find.current?.focus()
+  })
 
   const change = (act: () => void) => {
     frozen.current = undefined

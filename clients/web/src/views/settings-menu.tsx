@@ -4,6 +4,7 @@ import { useText, type Language } from '../text.tsx'
 import { chooseTheme, chosenTheme, type Theme } from '../theme.ts'
 import { Icon } from './icon.tsx'
 import { useLive } from './live-context.ts'
+import { useKeys } from './use-keys.ts'
 
 const themes = ['system', 'light', 'dark'] as const satisfies readonly Theme[]
 const languages = [
@@ -30,18 +31,14 @@ export function SettingsMenu({ onLanguage, onLeave, onKeys }: SettingsProps) {
     const onPointer = ({ target }: PointerEvent) => {
       if (target instanceof Node && !box.current?.contains(target)) setOpen(false)
     }
-    const onKey = ({ key }: KeyboardEvent) => {
-      if (key !== 'Escape') return
-      setOpen(false)
-      opener.current?.focus()
-    }
     addEventListener('pointerdown', onPointer)
-    addEventListener('keydown', onKey)
-    return () => {
-      removeEventListener('pointerdown', onPointer)
-      removeEventListener('keydown', onKey)
-    }
+    return () => removeEventListener('pointerdown', onPointer)
   }, [isOpen])
+  useKeys(({ key }) => {
+    if (!isOpen || key !== 'Escape') return
+    setOpen(false)
+    opener.current?.focus()
+  })
 
   return (
     <div className="settings" ref={box}>

@@ -11,7 +11,8 @@ import { LinkBanner, LinkPill } from './link-status.tsx'
 import { Notices } from './notices-view.tsx'
 import { OperationsView } from './operations-view.tsx'
 import { SettingsMenu } from './settings-menu.tsx'
-import { isTyping, openView, useView, views, type View } from './use-view.ts'
+import { isTyping, useKeys } from './use-keys.ts'
+import { openView, useView, views, type View } from './use-view.ts'
 
 const bodies = { live: LiveView, approval: ApprovalView, operations: OperationsView } as const
 
@@ -31,18 +32,14 @@ export function Shell({ onLanguage, onLeave }: ShellProps) {
     document.title = `${t(`nav.${view}`)} · Lightwire`
   }, [view, t])
 
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return
-      const next = views[Number(event.key) - 1]
-      if (next) openView(next)
-      else if (event.key === '?') setShowsKeys(true)
-      else return
-      event.preventDefault()
-    }
-    addEventListener('keydown', onKey)
-    return () => removeEventListener('keydown', onKey)
-  }, [])
+  useKeys((event) => {
+    if (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey) return
+    const next = views[Number(event.key) - 1]
+    if (next) openView(next)
+    else if (event.key === '?') setShowsKeys(true)
+    else return
+    event.preventDefault()
+  })
 
   return (
     <div className="shell">

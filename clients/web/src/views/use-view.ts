@@ -21,11 +21,3 @@ export function useView(): View {
     () => viewOf(location.hash),
   )
 }
-
-/** Whether a key pressed there is meant for typing. */
-export function isTyping(target: EventTarget | null): boolean {
-  return (
-    target instanceof HTMLElement &&
-    target.closest('input, textarea, select, [contenteditable], dialog') !== null
-  )
-}
