@@ -46,18 +46,22 @@ for (const { name, patches, found, rounds, roundMs, writers = 4, subscribers = 6
 test('a full database alone breaks no promise', async () => {
   using copy = plant([smallDisk])
 
-  const report = await runHistory({
-    seed: 7,
-    rounds: 2,
-    writers: 4,
-    subscribers: 6,
-    acknowledgedPerRound: 150,
-    roundMsMax: 2000,
-    root: copy.root,
-  })
+  let refused = 0
+  for (let run = 0; refused === 0 && run < RUNS_MAX; run += 1) {
+    const report = await runHistory({
+      seed: 7 + run,
+      rounds: 2,
+      writers: 4,
+      subscribers: 6,
+      acknowledgedPerRound: 150,
+      roundMsMax: 2000,
+      root: copy.root,
+    })
+    expect(report.violations).toEqual([])
+    refused = report.unavailable
+  }
 
-  expect(report.violations).toEqual([])
-  expect(report.unavailable).toBeGreaterThan(0)
+  expect(refused).toBeGreaterThan(0)
 })
 
 test('connections that are moved aside at random lose nothing', async () => {
