@@ -18,6 +18,7 @@ test('every cursor reads back as it was written', () => {
       expect(cursor.epoch).toBe(epoch)
       expect({ ...cursor.positions }).toEqual({ ...held })
     }),
+    { seed: 7 },
   )
 })
 
