@@ -52,6 +52,8 @@ export function readActs(work: Work): Act[] {
         () => state.exports,
         ({ id }) => single(work, 'exports', id),
       ),
+      // Few of them run at any time.
+      4,
     ),
     one(() => readChannels(work)),
     one(() => calls.read('GET /api/websocket/clients')),
