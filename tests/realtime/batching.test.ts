@@ -30,7 +30,7 @@ test('with batch_ms 0 the events of one commit come as one message, in every fra
 test('batch_ms collects commits, a pong does not wait for it and does not claim what it holds', async () => {
   await using server = await startTestServer({ COALESCE_MS: 0 })
   const client = await server.connect()
-  await subscribeWith(client, { channels: ['jobs'], batch_ms: 300 })
+  await subscribeWith(client, { channels: ['jobs'], batch_ms: 2000 })
 
   for (let n = 0; n < 5; n += 1) await publishProgress(server, [['a', n]])
   const { cursor } = await client.sync()
@@ -144,12 +144,12 @@ test('subscribing anew replaces the options and goes on where the channel is', a
 test('a live subscription in a window that is open begins after what is held back', async () => {
   await using server = await startTestServer({ COALESCE_MS: 0 })
   const early = await server.connect()
-  await subscribeWith(early, { channels: ['jobs'], batch_ms: 1000 })
+  await subscribeWith(early, { channels: ['jobs'], batch_ms: 3000 })
   await publishProgress(server, [['a', 1]])
   await early.sync()
 
   const late = await server.connect()
-  const confirmed = await subscribeWith(late, { channels: ['jobs'], batch_ms: 1000 })
+  const confirmed = await subscribeWith(late, { channels: ['jobs'], batch_ms: 3000 })
   await publishProgress(server, [['a', 2]])
   await early.next('batch')
   await late.next((message) => message.type === 'batch' && message['upto'] === 2)
