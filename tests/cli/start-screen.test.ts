@@ -30,7 +30,8 @@ async function onTerminal(
     stdout: 'ignore',
   })
   const read = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8') : '')
-  while (!read(screen).includes('then send:') && child.exitCode === null) await Bun.sleep(20)
+  const isShown = () => read(screen).includes('then send:') && read(log).includes('\n')
+  while (!isShown() && child.exitCode === null) await Bun.sleep(20)
   const line = JSON.parse(read(log).split('\n')[0] ?? '{}') as { url: string; pid: number }
   try {
     await look({ screen: read(screen), log: read(log), url: line.url })

@@ -34,12 +34,14 @@ async function startLightroom(lua: string, prefs: string, token: string): Promis
   const log: string[] = []
   const looking = new Set<() => void>()
   const connected = Promise.withResolvers<Bun.Socket>()
+  const over = Promise.withResolvers<void>()
   let rest = ''
   const listener = Bun.listen({
     hostname: '127.0.0.1',
     port: 0,
     socket: {
       open: (socket) => connected.resolve(socket),
+      close: () => over.resolve(),
       data(_socket, bytes) {
         const whole = (rest + bytes.toString()).split('\n')
         rest = whole.pop() ?? ''
@@ -63,7 +65,10 @@ async function startLightroom(lua: string, prefs: string, token: string): Promis
     async quit() {
       const began = performance.now()
       socket.write('quit\n')
-      return { code: await child.exited, ms: performance.now() - began }
+      const code = await child.exited
+      const ms = performance.now() - began
+      await over.promise
+      return { code, ms }
     },
     async until(holds) {
       const { promise, resolve, reject } = Promise.withResolvers<void>()

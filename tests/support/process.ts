@@ -37,6 +37,9 @@ const unlimited = {
   MAX_CONNECTIONS_PER_ADDRESS: '0',
 }
 
+/** Longest that the last lines of a process that ended are waited for: another may hold its pipes. */
+const LAST_WORDS_MS = 5000
+
 /** No server outlives its test, however that ends. */
 const living = new Set<{ kill(signal: NodeJS.Signals): void }>()
 process.once('exit', () => living.forEach((child) => child.kill('SIGKILL')))
@@ -60,22 +63,28 @@ export async function startProcess({
   void child.exited.then(() => living.delete(child))
   const output: string[] = []
   const listening = Promise.withResolvers<string>()
-  void readLines(child.stdout, (line) => {
-    output.push(line)
-    const url = /"url":"(http[^"]+)"/.exec(line)?.[1]
-    if (url !== undefined) listening.resolve(url)
+  const told = Promise.all([
+    readLines(child.stdout, (line) => {
+      output.push(line)
+      const url = /"url":"(http[^"]+)"/.exec(line)?.[1]
+      if (url !== undefined) listening.resolve(url)
+    }),
+    readLines(child.stderr, (line) => output.push(line)),
+  ])
+  const exited = child.exited.then(async (code) => {
+    await Promise.race([told, Bun.sleep(LAST_WORDS_MS)])
+    return code
   })
-  void readLines(child.stderr, (line) => output.push(line))
-  void child.exited.then((code) => listening.reject(new Error(`exited with ${code}: ${output.join('\n')}`)))
+  void exited.then((code) => listening.reject(new Error(`exited with ${code}: ${output.join('\n')}`)))
   const url = await listening.promise
   return {
     url,
     pid: child.pid,
     output,
-    exited: child.exited,
+    exited,
     async kill(signal = 'SIGKILL') {
       child.kill(signal)
-      return await child.exited
+      return await exited
     },
   }
 }
