@@ -36,7 +36,8 @@ export function createAccess(options: AccessOptions) {
   const revocations = createRevocations()
   const clock = createLatest(now)
   // Who needs no token has none that could be revoked.
-  const isRevoked = (principal: Principal) => principal !== everyone && revocations.covers(principal)
+  const isRevoked = (principal: Principal) =>
+    principal.expiresAtMs !== undefined && revocations.covers(principal)
   const tokens = createTokens({
     ...loadSecrets(config),
     issuerKeys,

@@ -30,7 +30,15 @@ export function createAdmission({ config, monotonicMs, verify }: AdmissionOption
   const countBy = (limiter: Limiter | undefined, key: string): Quota | undefined =>
     limiter && { rate: limiter.rate, ...limiter.take(key) }
 
+  /** Before a credential of that address is looked at. @throws {Refusal} `rate_limited` after too many bad ones */
+  function requireTries(address: string): void {
+    const standing = failures?.standing(address)
+    if (standing?.remaining === 0) throw tooManyFailures(standing.waitMs)
+  }
+
   return {
+    requireTries,
+
     /** The address that limits count a request by. */
     addressOf: createAddresses(config.TRUSTED_PROXIES),
 
@@ -58,8 +66,7 @@ export function createAdmission({ config, monotonicMs, verify }: AdmissionOption
      */
     async verify(token: string, address: string): Promise<Principal> {
       if (!failures) return await verify(token)
-      const { remaining, waitMs } = failures.standing(address)
-      if (remaining === 0) throw tooManyFailures(waitMs)
+      requireTries(address)
       try {
         return await verify(token)
       } catch (error) {

@@ -11,6 +11,8 @@ const REFRESH_MS = 300_000
 const COOL_DOWN_MS = 30_000
 /** How long the last good set is kept while the issuer cannot be had. */
 const KEEP_MS = 86_400_000
+/** Requests that wait for an unknown key at once; what they send is in nobody's bounds yet. */
+const WAITING_MAX = 32
 
 /** What is told to the operator. */
 export interface KeySetObserver {
@@ -88,6 +90,7 @@ export function createIssuerKeys({
   let triedMs = -Infinity
   let toldFault = ''
   let running: Promise<void> | undefined
+  let waiting = 0
 
   const ageMs = () => (confirmedMs === undefined ? undefined : monotonicMs() - confirmedMs)
   const mayTry = () => monotonicMs() - triedMs >= coolDownMs
@@ -101,8 +104,9 @@ export function createIssuerKeys({
       const match = () =>
         keys.filter((key) => key.algorithms.includes(algorithm) && (kid === undefined || key.kid === kid))
       let found = match()
-      if (found.length === 0 && (running || mayTry())) {
-        await reload()
+      if (found.length === 0 && waiting < WAITING_MAX && (running || mayTry())) {
+        waiting += 1
+        await reload().finally(() => (waiting -= 1))
         found = match()
       }
       return found

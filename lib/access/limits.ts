@@ -121,9 +121,9 @@ export function createLimiter({ rate, monotonicMs, keysMax = KEYS_MAX }: Limiter
   function keep(key: string, nowMs: number): SlidingWindow {
     const found = young.get(key)
     if (found) return found
-    if (young.size >= keysMax / 2) nextGeneration(nowMs)
     const window = old.get(key) ?? new SlidingWindow(rate)
     old.delete(key)
+    if (young.size >= keysMax / 2) nextGeneration(nowMs)
     young.set(key, window)
     return window
   }

@@ -85,7 +85,8 @@ export function listPhotos(queries: Queries, query: z.output<typeof photoQuery>,
   const { session_id } = query
   if (!seen || (session_id !== undefined && seen.has(session_id)))
     return readPhotos(queries, query, query.status)
-  return readPhotosOf(queries, query, session_id === undefined ? [...seen] : [])
+  // No session has this number: an empty list is no SQL to Postgres.
+  return readPhotosOf(queries, query, session_id === undefined ? [...seen] : [-1])
 }
 
 /** The same for whoever sees the photos of some sessions only. */

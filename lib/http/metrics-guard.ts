@@ -8,6 +8,8 @@ interface MetricsRights {
   /** METRICS_TOKEN, where it is set. */
   readonly token: string | undefined
   readonly verify: (token: string, address: string) => Promise<Principal>
+  /** @throws {Refusal} `rate_limited` after too many bad tokens of that address: then none is looked at */
+  readonly requireTries: (address: string) => void
 }
 
 /**
@@ -17,10 +19,11 @@ interface MetricsRights {
 export async function requireMetrics(
   request: Request,
   { address, client }: { readonly address: string | undefined; readonly client: string },
-  { token, verify }: MetricsRights,
+  { token, verify, requireTries }: MetricsRights,
 ): Promise<void> {
   const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
   if (bearer !== undefined) {
+    requireTries(client)
     if (token !== undefined && equal(bearer, token)) return
     return requireApi(await verify(bearer, client), 'admin')
   }

@@ -64,7 +64,6 @@ export function pollingRoutes(services: PollingServices): readonly Route[] {
     route({
       method: 'get',
       path: '/ws/poll',
-      waits: true,
       summary:
         'Messages since the last poll, at once or within a second; an unknown session gets a fresh one',
       tag,

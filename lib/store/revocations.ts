@@ -9,7 +9,18 @@ export async function storeRevocation(
   { kind, value }: Pick<Revocation, 'kind' | 'value'>,
   asked: Date,
 ): Promise<Revocation> {
-  const revokedAtMs = Math.max(Date.parse(now), asked.getTime())
+  const earlier = await queries
+    .selectFrom('revocations')
+    .select('revoked_at')
+    .where('kind', '=', kind)
+    .where('value', '=', value)
+    .executeTakeFirst()
+  // A clock that went back takes back no revocation.
+  const revokedAtMs = Math.max(
+    Date.parse(now),
+    asked.getTime(),
+    ...(earlier ? [Date.parse(earlier.revoked_at)] : []),
+  )
   // Revoked again, it is a new row: the other nodes look for what is new.
   await queries.deleteFrom('revocations').where('kind', '=', kind).where('value', '=', value).execute()
   const revoked_at = new Date(revokedAtMs).toISOString()

@@ -257,6 +257,31 @@ test('an issuer that never answers holds nobody up whose key is known', async ()
   expect(await unknown).toBe('401 unauthenticated')
 })
 
+test('while an issuer does not answer, 32 wait for its keys and everybody else is told to come again', async () => {
+  await using issuer = startIssuer()
+  const clock = { ms: 0 }
+  await using server = await startWith(issuer, clock)
+  await until(async () => String(issuer.asked), '1')
+  const never = Promise.withResolvers<Response>()
+  let isGivenUp = false
+  issuer.misbehave(({ signal }) => {
+    signal.addEventListener('abort', () => (isGivenUp = true))
+    return never.promise
+  })
+  clock.ms += COOL_DOWN_MS
+
+  const answered: string[] = []
+  const all = Array.from({ length: 40 }, async (_, n) => {
+    answered.push(await statusOf(server, issuer.token({}, `unknown ${n}`)))
+  })
+  await until(async () => String(answered.length >= 8), 'true')
+
+  expect([answered.length, isGivenUp]).toEqual([8, false])
+  never.resolve(new Response(issuer.keySet()))
+  await Promise.all(all)
+  expect([...new Set(answered)]).toEqual(['401 unauthenticated'])
+})
+
 test('a file is read again when it changes; a broken one leaves the keys as they are', async () => {
   using folder = temporaryFolder()
   await using issuer = startIssuer()

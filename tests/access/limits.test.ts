@@ -178,3 +178,11 @@ test('there are never more keys than are allowed; those not heard of for longest
   expect(['c', 'd', 'e'].map((key) => limiter.take(key).admitted)).toEqual([false, false, false])
   expect(limiter.take('a').admitted).toBe(true)
 })
+
+test('a key that is still remembered is counted on, also where it makes room for itself', () => {
+  const { limiter } = clocked(3, 4)
+  for (const key of ['a', 'a', 'b', 'c', 'd']) limiter.take(key)
+
+  expect(limiter.take('a')).toMatchObject({ admitted: true, remaining: 0 })
+  expect(limiter.take('a').admitted).toBe(false)
+})
