@@ -91,28 +91,33 @@ type Published = Pick<StoredEvent, 'channel' | 'seq'>
  * Does what a `publish` message asks for, as every transport takes it; a key that came before gets the first one's
  * number. Rights are the caller's to check. @throws {Refusal}
  */
-export async function publishMessage(
+export function publishMessage(
   runWrite: RunWrite,
   { subject }: { readonly subject: string },
   { event, command, key }: ClientMessage<'publish'>,
 ): Promise<Published> {
+  // Here, not in what is waited for: what is not acceptable is told from what was accepted.
   const publication = parsePublication(event, { command, subject })
-  if (key === undefined) return await publishDurably(runWrite, publication)
-  const body = { event, command }
-  const { answer } = await answerOnce(
-    runWrite,
-    { subject, method: 'publish', path: '', key, body },
-    {
-      run: (write) => publishAll(write, [publication]),
-      answer({ events, group }) {
-        const { channel, seq } = eventOf(publication, events, group)
-        return { status: 200, body: JSON.stringify({ channel, seq }), cursor: '' }
+  return publishParsed()
+
+  async function publishParsed() {
+    if (key === undefined) return await publishDurably(runWrite, publication)
+    const body = { event, command }
+    const { answer } = await answerOnce(
+      runWrite,
+      { subject, method: 'publish', path: '', key, body },
+      {
+        run: (write) => publishAll(write, [publication]),
+        answer({ events, group }) {
+          const { channel, seq } = eventOf(publication, events, group)
+          return { status: 200, body: JSON.stringify({ channel, seq }), cursor: '' }
+        },
+        keep: () => true,
       },
-      keep: () => true,
-    },
-  )
-  // Stored just above, now or before.
-  return JSON.parse(answer.body) as Published
+    )
+    // Stored just above, now or before.
+    return JSON.parse(answer.body) as Published
+  }
 }
 
 /** Publishes within one write: all or none. Without commands the write's events are these, in their order. */

@@ -123,7 +123,12 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
             pending.requireOpen()
             // Nobody is there any more to work on it; the next waiter takes the job.
             if (signal.aborted) return claimed
-            requireStanding()
+            try {
+              requireStanding()
+            } catch (error) {
+              pending.wake()
+              throw error
+            }
           }
         },
       },

@@ -52,6 +52,8 @@ function check(
   { wall, monotonic }: { readonly wall: number; readonly monotonic: number },
   { heartbeatMs, authDeadlineMs, isRevoked }: LivenessOptions,
 ): void {
+  // Told to leave already: nothing follows that, and what it followed is let go.
+  if (!connection.isOpen) return
   const { principal } = connection
   connection.patience.forgetIdle(monotonic)
   if (!principal && monotonic - connection.attachedMs >= authDeadlineMs) {

@@ -47,6 +47,8 @@ export function createTopics(options: TopicsOptions) {
   const lanes = new Map(channels.map((channel) => [channel, new Lane(channel, heads[channel] ?? 0, filters)]))
   /** Their windows end with this delivery. */
   const due = new Set<Topic>()
+  /** Their windows end with this event: one larger than the sweep's budget would be dropped. */
+  const grown = new Set<Topic>()
 
   function laneOf(channel: Channel): Lane {
     const lane = lanes.get(channel)
@@ -59,7 +61,8 @@ export function createTopics(options: TopicsOptions) {
     if (!window) return
     window.add(event)
     const { batchMs = 0 } = topic.options
-    if (batchMs === 0 || window.bytes > WINDOW_BYTES_MAX) due.add(topic)
+    if (window.bytes > WINDOW_BYTES_MAX) grown.add(topic)
+    else if (batchMs === 0) due.add(topic)
     else topic.timer ??= setTimeout(() => end(topic), batchMs)
   }
 
@@ -141,6 +144,11 @@ export function createTopics(options: TopicsOptions) {
       publishBare(lane.plain, event)
       for (const topic of lane.batchingFor(event)) collect(topic, event)
       lane.head = event.seq
+      for (const topic of grown) {
+        due.delete(topic)
+        release(topic)
+      }
+      grown.clear()
     },
 
     /** The delivery is over: what need not wait leaves, joined. */

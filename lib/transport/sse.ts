@@ -42,6 +42,8 @@ export interface StreamOptions {
   readonly judge: (cursor: Cursor, channel: Channel) => Recovery
   /** Takes note of what other nodes committed, where a cursor reaches beyond what is known here. */
   readonly catchUp?: (cursor: Cursor) => Promise<void> | undefined
+  /** @throws {Refusal} `draining` */
+  readonly requireOpen: () => void
   /** Hands out what waits for company. */
   readonly flush: () => void
   readonly onOpen: (connection: Connection, subject: string | undefined, requestId: string) => void
@@ -74,10 +76,12 @@ const medium: Medium = {
 }
 
 export function createStreams(options: StreamOptions): OpenStream {
-  const { hub, room, epoch, judge, catchUp, flush, onOpen, onClosed } = options
+  const { hub, room, epoch, judge, catchUp, requireOpen, flush, onOpen, onClosed } = options
   return async ({ channels, since, filter, principal, address, requestId, ...request }) => {
     if (since) await catchUp?.(since)
     request.requireStanding()
+    // Last, so that nobody is let in after all others were sent away.
+    requireOpen()
     // Nobody would leave a stream whose client has left before it began.
     if (request.signal.aborted) return new ReadableStream({ start: (controller) => controller.close() })
     if (since) requireServable(since, channels, judge)

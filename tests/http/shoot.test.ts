@@ -48,9 +48,14 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 
       const sessions = await server.apiAs(token)('GET', '/api/sessions')
       const photos = await server.apiAs(token)('GET', '/api/photos')
+      const others = await server.apiAs(token)('GET', `/api/photos?session_id=${session.id + 1}`)
 
-      expect([sessions.status, photos.status]).toEqual([200, 200])
-      expect([sessions.body, photos.body]).toMatchObject([{ total: 1 }, { total: 2 }])
+      expect([sessions.status, photos.status, others.status]).toEqual([200, 200, 200])
+      expect([sessions.body, photos.body, others.body]).toMatchObject([
+        { total: 1 },
+        { total: 2 },
+        { photos: [], total: 0 },
+      ])
     })
 
     test('a shoot from import to completion tells each change, derived values once per commit', async () => {
@@ -206,6 +211,24 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 
       expect(empty.body.job).toBeNull()
       expect((await waiting).body.job?.id).toBe(id)
+    })
+
+    test('a claim whose token ends while it waits takes no job from the one behind it', async () => {
+      await using server = await start(kind)
+      const { photos } = await shoot(server)
+      const wait = (token: string) =>
+        server.apiAs(token)<{ job: Row | null }>('POST', '/api/jobs/claim?wait=30', { worker: 'w' })
+      const look = () => server.api('POST', '/api/jobs/claim', { worker: 'x' })
+      const ended = wait(await server.tokenFor('api:write', 'ended'))
+      await look()
+      const stays = wait(await server.tokenFor('api:write', 'stays'))
+      await look()
+
+      await server.api('POST', '/api/tokens/revoke', { subject: 'ended' })
+      const { id } = (await server.api<Row>('POST', '/api/jobs', { photo_id: photos[0] })).body
+
+      expect((await ended).status).toBe(401)
+      expect((await stays).body.job?.id).toBe(id)
     })
 
     test('a cancelled job gives its photo the earlier status back', async () => {

@@ -1,4 +1,5 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
+import { readMetric } from '../../bench/support/audience.ts'
 import { framings } from '../../lib/protocol/codec.ts'
 import type { Message } from '../support/client.ts'
 import { startTestServer } from '../support/server.ts'
@@ -157,6 +158,24 @@ test('a live subscription in a window that is open begins after what is held bac
   expect(String(confirmed['cursor'])).toEndWith(':jobs=1')
   expect(eventsOf(early).map(({ seq }) => seq)).toEqual([1, 2])
   expect(eventsOf(late).map(({ seq }) => seq)).toEqual([2])
+})
+
+test('what comes in one piece that is larger than a socket takes loses nothing for who collects it', async () => {
+  await using server = await startTestServer({ MAX_BODY_BYTES: 16 * 1024 * 1024 })
+  const client = await server.connect()
+  await subscribeWith(client, { channels: ['system'], batch_ms: 0 })
+  const error = {
+    type: 'error_occurred',
+    error_type: 't',
+    error_message: 'm',
+    error_details: { pad: 'x'.repeat(60_000) },
+  }
+
+  await server.api('POST', '/api/events', Array<object>(150).fill(error))
+  await client.sync()
+
+  expect(eventsOf(client).map(({ seq }) => seq)).toEqual(Array.from({ length: 150 }, (_, n) => n + 1))
+  expect(await readMetric(server.url, 'lightwire_dropped_total')).toBe(0)
 })
 
 test('members that hear nothing for long are told how far they are', async () => {

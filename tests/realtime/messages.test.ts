@@ -131,6 +131,18 @@ test('twenty unacceptable messages in a row end the connection with 4500', async
   expect(client.received.at(-1)).toMatchObject({ type: 'disconnect', code: 4500, reconnect: false })
 })
 
+test('twenty publishes that are not acceptable are as many, each waited for', async () => {
+  await using server = await startTestServer()
+  const client = await server.connect()
+  const replies: Awaited<ReturnType<typeof client.request>>[] = []
+  for (let n = 0; n < 19; n += 1)
+    replies.push(await client.request({ type: 'publish', event: { type: 'job_created' } }))
+  client.send({ type: 'publish', event: { type: 'job_created' } })
+
+  expect([...new Set(replies.map(({ code }) => code))]).toEqual(['invalid_message'])
+  expect(await client.closed).toMatchObject({ code: 4500 })
+})
+
 test('a frame over the limit ends the connection with 1009 and nobody else', async () => {
   await using server = await startTestServer()
   const [client, other] = [await server.connect(), await server.connect()]

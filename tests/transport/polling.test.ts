@@ -120,6 +120,30 @@ test('a session that is not polled holds bounded memory, and gets everything whe
   expect(events.map((event) => event['seq'])).toEqual(Array.from({ length: 2000 }, (_, n) => n + 1))
 })
 
+test('a session that collects batches holds no more of large events', async () => {
+  await using server = await startTestServer()
+  const id = await handshake(server.api)
+  const pad = 'x'.repeat(60_000)
+  const large = { type: 'error_occurred', error_type: 't', error_message: 'm', error_details: { pad } }
+  for (let n = 0; n < 8; n += 1) await server.api('POST', '/api/events', Array<object>(10).fill(large))
+  const since = `${/^\w+/.exec((await server.api('GET', '/api/queue')).cursor ?? '')?.[0]}:system=0`
+  await say(server.api, id, { type: 'subscribe', channels: ['system'], batch_ms: 0, since })
+  await say(server.api, id, { type: 'ping' })
+
+  const [client] = server.server.clients()
+  const taken: unknown[] = []
+  while (taken.length < 80) {
+    const messages = await poll(server.api, id)
+    for (const message of messages)
+      if (message.type === 'batch') taken.push(...(message['events'] as unknown[]))
+  }
+
+  expect(client?.queued_bytes).toBeWithin(1, 600_000)
+  expect(taken.map((event) => (event as { seq: number }).seq)).toEqual(
+    Array.from({ length: 80 }, (_, n) => n + 1),
+  )
+})
+
 test('a ping is answered while more waits than a mailbox holds, and says how far that is', async () => {
   await using server = await startTestServer()
   const id = await handshake(server.api)
@@ -309,6 +333,16 @@ test('a custom handler answers a session, or says nothing', async () => {
   ]
 
   expect(replies.map(({ response }) => response?.type ?? null)).toEqual(['welcome', null, null])
+})
+
+test('a session that was let in polls on where the room is full, and no other begins', async () => {
+  await using server = await startTestServer({ MAX_CONNECTIONS: 3 })
+  const ids = [await handshake(server.api), await handshake(server.api), await handshake(server.api)]
+
+  const polls = await Promise.all(ids.map((id) => server.api('GET', `/ws/poll?client_id=${id}`)))
+  const other = await server.api('GET', '/ws/poll?client_id=another')
+
+  expect([...polls, other].map(({ status }) => status)).toEqual([200, 200, 200, 503])
 })
 
 test('a subject may have 100 sessions', async () => {
