@@ -198,6 +198,28 @@ test('a publish with the same key happens once over all transports, and a comman
   expect(after.body.status).toBe('completed')
 })
 
+test.each(transports)(
+  'over %s what cannot be sent is its caller’s error, and what comes behind it goes out',
+  async (transport) => {
+    await using server = await startTestServer()
+    await using watched = watch(server, { transport })
+    const { client } = watched
+    const said: string[] = []
+    await watched.until(() => client.status === 'connected')
+    client.onStatus((status) => said.push(status))
+    const publish = (value: unknown) =>
+      codeOf(client.publish({ type: 'system_status', status: 'a', details: { value } }))
+    // In UTF-8 it is too large, as text it is not.
+    const large = 'é'.repeat(33_000)
+    const outcomes = await Promise.all([publish(large), publish(1n), publish('small')])
+    const subscribed = await codeOf(client.subscribe(['system'], { where: { status: large } }))
+    const asked = await codeOf(client.request({ type: 'hello', large }))
+
+    expect(outcomes).toEqual(['too_large', expect.stringContaining('TypeError'), 'done'])
+    expect([subscribed, asked, client.channels, said]).toEqual(['too_large', 'too_large', [], []])
+  },
+)
+
 test('over the rate of the server a publish waits as long as it says, and all arrive in order', async () => {
   await using server = await startTestServer({ RATE_MESSAGES: { limit: 6, windowMs: 1500 } })
   await using watched = watch(server)

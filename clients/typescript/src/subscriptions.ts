@@ -1,6 +1,7 @@
 /** What is subscribed: wished for by the application, confirmed by the server, repaired after a gap, made anew on each line. */
 import type { Environment } from './environment.ts'
 import type { Channel } from './events.ts'
+import { sendable } from './frames.ts'
 import { parseCursor, type Positions } from './positions.ts'
 import { passing, type Replies } from './replies.ts'
 import {
@@ -176,20 +177,21 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     optionsOf: (channel: Channel) => entries.get(channel)?.options,
 
     subscribe(channels: readonly Channel[], asked: SubscribeOptions = {}): Promise<Subscribed> {
-      versions += 1
-      const version = versions
-      for (const channel of channels) {
-        const held = entries.get(channel)
-        entries.set(channel, {
-          options: asked,
-          version,
-          before: held?.isConfirmed ? { ...held, before: undefined } : held?.before,
-          isConfirmed: false,
-          inBatches: !isPlain(asked),
-          recovery: { status: 'live' },
-        })
-      }
       return new Promise((resolve, reject) => {
+        sendable({ type: 'subscribe', channels, where: asked.where })
+        versions += 1
+        const version = versions
+        for (const channel of channels) {
+          const held = entries.get(channel)
+          entries.set(channel, {
+            options: asked,
+            version,
+            before: held?.isConfirmed ? { ...held, before: undefined } : held?.before,
+            isConfirmed: false,
+            inBatches: !isPlain(asked),
+            recovery: { status: 'live' },
+          })
+        }
         calls.add({ channels, version, resolve, reject })
         if (isUp()) send(channels, asked)
       })
