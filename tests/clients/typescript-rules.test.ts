@@ -11,6 +11,7 @@ import type { LineEnd, LineEvents } from '../../clients/typescript/src/line.ts'
 import { matches } from '../../clients/typescript/src/matches.ts'
 import { createOutbox } from '../../clients/typescript/src/outbox.ts'
 import { createPositions, parseCursor } from '../../clients/typescript/src/positions.ts'
+import { createSubscriptions } from '../../clients/typescript/src/subscriptions.ts'
 import { createTokens } from '../../clients/typescript/src/tokens.ts'
 import {
   LightwireError,
@@ -109,6 +110,92 @@ describe('positions', () => {
 
     expect(none).toEqual([undefined, undefined, undefined, undefined])
     expect([...(parseCursor('e:')?.positions ?? [])]).toEqual([])
+  })
+})
+
+describe('subscriptions', () => {
+  function open() {
+    const { environment } = createMachine()
+    const positions = createPositions()
+    const sent: Message[] = []
+    const waiting: ((outcome: Message | LightwireError) => void)[] = []
+    const errors: unknown[] = []
+    let isUp = true
+    const subscriptions = createSubscriptions({
+      environment,
+      positions,
+      replies: {
+        ask(message, _timeoutMs, settle) {
+          sent.push(message)
+          waiting.push(settle)
+        },
+        request: () => Promise.reject(new Error('nothing is requested')),
+        take: () => false,
+        lose: () => undefined,
+      },
+      isUp: () => isUp,
+      onLost: () => undefined,
+      onError: (error) => errors.push(error),
+      dropLine: () => undefined,
+    })
+    const outcome = (promise: Promise<{ channels: readonly string[] }>) =>
+      promise.then(
+        ({ channels }) => channels,
+        (error: unknown) => (error instanceof LightwireError ? error.code : String(error)),
+      )
+    return {
+      subscriptions,
+      positions,
+      sent,
+      errors,
+      subscribe: (options?: SubscribeOptions) => outcome(subscriptions.subscribe(['jobs'], options)),
+      confirm: (cursor: string, status = 'live') =>
+        waiting.shift()?.({ type: 'subscription_confirmed', cursor, recovery: { jobs: { status } } }),
+      refuse: () => waiting.shift()?.(new LightwireError('invalid_message', 'no')),
+      /** The line is gone, and another is there. */
+      cut(meanwhile: () => void) {
+        isUp = false
+        for (const settle of waiting.splice(0)) settle(new LightwireError('timeout', 'the line is gone'))
+        meanwhile()
+        isUp = true
+        subscriptions.resume()
+      },
+    }
+  }
+  const bad = { where: { nothing: 1 } }
+
+  test('a refused change leaves what was asked for just before it', async () => {
+    const it = open()
+    const [first, second] = [it.subscribe(), it.subscribe(bad)]
+    it.confirm('e:jobs=5')
+    it.refuse()
+
+    expect([await first, await second]).toEqual([['jobs'], 'invalid_message'])
+    expect([it.subscriptions.optionsOf('jobs'), it.positions.cursor]).toEqual([{}, 'e:jobs=5'])
+    expect([it.sent.length, it.errors]).toEqual([2, []])
+  })
+
+  test('of two refused ones nothing is left', async () => {
+    const it = open()
+    const both = [it.subscribe(bad), it.subscribe(bad)]
+    it.refuse()
+    it.refuse()
+
+    expect(await Promise.all(both)).toEqual(['invalid_message', 'invalid_message'])
+    expect([it.subscriptions.channels, it.sent.length, it.errors]).toEqual([[], 2, []])
+  })
+
+  test('a change made without a line and refused on the next leaves what was followed', async () => {
+    const it = open()
+    const first = it.subscribe()
+    it.confirm('e:jobs=5')
+    await first
+    let second: Promise<unknown> | undefined
+    it.cut(() => (second = it.subscribe(bad)))
+    it.refuse()
+
+    expect(await second).toBe('invalid_message')
+    expect(it.sent.at(-1)).toEqual({ type: 'subscribe', channels: ['jobs'], since: 'e:jobs=5' })
   })
 })
 

@@ -315,6 +315,21 @@ test('of two calls for a channel at once the refused one is refused, and the oth
   expect([refused, held, statuses(watched.events)]).toEqual(['invalid_message', 'done', ['wanted']])
 })
 
+test('of two parts that hold a channel at once the one that is refused leaves it to the other', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server, {
+    getToken: () => server.tokenFor('events:read:system'),
+  })
+  const { client } = watched
+  await watched.until(() => client.status === 'connected')
+  const holdings = [client.hold(['system'], { where: { status: 'wanted' } }), client.hold(['system', 'jobs'])]
+  const outcomes = await Promise.all(holdings.map(({ ready }) => codeOf(ready)))
+  await say(server, 'wanted')
+  await watched.until(() => watched.events.length > 0)
+
+  expect([outcomes, client.channels]).toEqual([['done', 'forbidden'], ['system']])
+})
+
 test('what is asked for before there is a connection is refused for itself alone', async () => {
   await using server = await startTestServer()
   await using watched = watch(server, {

@@ -23,7 +23,9 @@ interface Entry {
   readonly version: number
   /** What it was before, to go back to when the server refuses. */
   before: Entry | undefined
+  /** On this line. */
   isConfirmed: boolean
+  isRefused: boolean
   inBatches: boolean
   recovery: Recovery
 }
@@ -141,6 +143,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       for (const channel of channels) send([channel], asked)
       return
     }
+    for (const entry of sent.values()) if (entry) entry.isRefused = true
     for (const channel of call?.channels ?? channels) {
       const entry = entries.get(channel)
       if (entry?.version === version) restore(channel, entry)
@@ -152,11 +155,12 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     settle()
   }
 
-  /** As before the refused call; the server never left that, unless part of the call was confirmed. */
+  /** As before the refused call; the server never left that, unless part of the call was confirmed, or it never had it. */
   const restore = (channel: Channel, { before, isConfirmed }: Entry) => {
+    while (before?.isRefused) before = before.before
     if (before) {
       entries.set(channel, before)
-      if (isConfirmed && isUp()) send([channel], before.options)
+      if ((isConfirmed || !before.isConfirmed) && isUp()) send([channel], before.options)
       return
     }
     drop(channel)
@@ -182,12 +186,12 @@ export function createSubscriptions(options: SubscriptionsOptions) {
         versions += 1
         const version = versions
         for (const channel of channels) {
-          const held = entries.get(channel)
           entries.set(channel, {
             options: asked,
             version,
-            before: held?.isConfirmed ? { ...held, before: undefined } : held?.before,
+            before: entries.get(channel),
             isConfirmed: false,
+            isRefused: false,
             inBatches: !isPlain(asked),
             recovery: { status: 'live' },
           })
@@ -211,6 +215,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       repairs.clear()
       const groups = new Map<string, Channel[]>()
       for (const [channel, entry] of entries) {
+        for (let old: Entry | undefined = entry; old; old = old.before) old.isConfirmed = false
         const key = keyOf(entry.options)
         groups.set(key, [...(groups.get(key) ?? []), channel])
       }
