@@ -185,6 +185,16 @@ describe('subscriptions', () => {
     expect([it.subscriptions.channels, it.sent.length, it.errors]).toEqual([[], 2, []])
   })
 
+  test('a state that is read meanwhile is where a subscription begins', async () => {
+    const it = open()
+    const first = it.subscribe()
+    it.positions.place('jobs', 'e', 3)
+    it.confirm('e:jobs=5')
+
+    expect([await first, it.positions.cursor]).toEqual([['jobs'], 'e:jobs=3'])
+    expect(it.sent.at(-1)).toEqual({ type: 'subscribe', channels: ['jobs'], since: 'e:jobs=3' })
+  })
+
   test('a change made without a line and refused on the next leaves what was followed', async () => {
     const it = open()
     const first = it.subscribe()

@@ -6,6 +6,7 @@ import {
   memoryStorage,
   type Client,
   type ClientOptions,
+  type Following,
   type LightwireEvent,
 } from '../../clients/typescript/src/client.ts'
 import { Refusal } from '../../lib/protocol/refusals.ts'
@@ -446,6 +447,70 @@ test('two who follow the same state each get it whole, and the channel ends with
   two.following.stop()
   await new Promise((resolve) => setTimeout(resolve, 1))
   expect(client.channels).toEqual([])
+})
+
+test('what happens while a state is read and a subscription of its channel is on its way is not missed', async () => {
+  await using server = await startTestServer()
+  const shoot = (name: string) => server.api('POST', '/api/sessions', { name, import_folder: `/${name}` })
+  let isHeld = false
+  const held: (() => void)[] = []
+  class Socket extends WebSocket {
+    override send(data: string): void {
+      if (isHeld) held.push(() => super.send(data))
+      else super.send(data)
+    }
+  }
+  await using watched = watch(server, { WebSocket: Socket })
+  const { client } = watched
+  await watched.until(() => client.status === 'connected')
+  isHeld = true
+  const subscribed = client.subscribe(['sessions'])
+  const followed: number[] = []
+  let following: Following | undefined
+  await new Promise<void>((resolve) => {
+    following = client.snapshotThenFollow('/api/sessions', ['sessions'], {
+      onSnapshot: () => resolve(),
+      onEvent: ({ seq }) => followed.push(seq),
+    })
+  })
+  await shoot('between')
+  isHeld = false
+  for (const send of held) send()
+  await Promise.all([subscribed, following?.ready])
+  await shoot('after')
+  await watched.until(() => watched.events.length === 2)
+
+  expect(followed).toEqual([1, 2])
+})
+
+test('a state that was read before a subscription of its channel began is read again', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  interface Sessions {
+    readonly sessions: readonly { readonly name: string }[]
+  }
+  let reads = 0
+  const shown: string[][] = []
+  const { ready } = client.snapshotThenFollow<Sessions>(
+    async (read) => {
+      const state = await read<Sessions>('/api/sessions')
+      reads += 1
+      if (reads === 1) {
+        await server.api('POST', '/api/sessions', { name: 'between', import_folder: '/b' })
+        await client.subscribe(['sessions'])
+      }
+      return state
+    },
+    ['sessions'],
+    {
+      onSnapshot: ({ sessions }) => shown.push(sessions.map(({ name }) => name)),
+      onEvent: () => undefined,
+    },
+  )
+  await ready
+
+  expect([shown, reads, watched.errors]).toEqual([[['between']], 2, []])
 })
 
 test('a follow that the server refuses is refused, and one of a closed client too', async () => {

@@ -71,9 +71,12 @@ export function createFollower<T>(
     for (let attempt = 0; !isOver(); attempt += 1) {
       held = []
       overflowed = false
+      const unplaced = channels.filter((channel) => !positions.has(channel))
       try {
         const { value, places, epoch } = await readOnce()
         if (isOver()) break
+        // A subscription that began meanwhile began beyond the state: what lies between would be missing.
+        if (unplaced.some((channel) => positions.seqOf(channel) > (places.get(channel) ?? 0))) continue
         floor = places
         guarded(() => onSnapshot(value))
         for (const event of held.splice(0)) apply(event)

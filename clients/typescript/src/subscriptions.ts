@@ -72,17 +72,22 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     }
     for (const part of positions.since(channels)) {
       const own = part.channels as readonly Channel[]
+      const unplaced = new Set(own.filter((channel) => !positions.has(channel)))
       const sent = new Map(own.map((channel) => [channel, entries.get(channel)]))
       for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 0) + 1)
       replies.ask({ ...message, ...part }, ANSWER_MS, (outcome) => {
         for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 1) - 1)
         if (outcome instanceof LightwireError) refused(outcome, sent)
-        else confirmed(outcome, sent)
+        else confirmed(outcome, sent, unplaced)
       })
     }
   }
 
-  const confirmed = (reply: Message, sent: ReadonlyMap<Channel, Entry | undefined>) => {
+  const confirmed = (
+    reply: Message,
+    sent: ReadonlyMap<Channel, Entry | undefined>,
+    unplaced: ReadonlySet<Channel>,
+  ) => {
     const cursor = parseCursor(String(reply['cursor']))
     const recovery = reply['recovery'] as Partial<Record<Channel, Recovery>>
     const lost: Channel[] = []
@@ -91,11 +96,16 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       const { status } = (entry.recovery = recovery[channel] ?? entry.recovery)
       const seq = cursor.positions.get(channel) ?? 0
       if (status === 'snapshot_required') lost.push(channel)
+      entry.isConfirmed = true
+      entry.before = undefined
+      // Meanwhile a state was read further back: what lies between is asked for.
+      if (unplaced.has(channel) && positions.has(channel) && positions.seqOf(channel) < seq) {
+        send([channel], entry.options)
+        continue
+      }
       // Meanwhile events may have come from the subscription that this one follows.
       const from = status === 'recovered' ? Math.max(seq, positions.seqOf(channel)) : seq
       positions.place(channel, cursor.epoch, from)
-      entry.isConfirmed = true
-      entry.before = undefined
     }
     if (lost.length > 0) options.onLost(lost)
     settle()
