@@ -513,6 +513,22 @@ test('a state that was read before a subscription of its channel began is read a
   expect([shown, reads, watched.errors]).toEqual([[['between']], 2, []])
 })
 
+test('a state is followed also where what is stored is the position of another journal', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server, { storage: memoryStorage('zzzzzz:sessions=500') })
+  await watched.until(() => watched.client.status === 'connected')
+  const followed: number[] = []
+  const { ready } = watched.client.snapshotThenFollow('/api/sessions', ['sessions'], {
+    onSnapshot: () => undefined,
+    onEvent: ({ seq }) => followed.push(seq),
+  })
+  await ready
+  await server.api('POST', '/api/sessions', { name: 'a', import_folder: '/a' })
+  await watched.until(() => followed.length === 1)
+
+  expect([followed, watched.errors]).toEqual([[1], []])
+})
+
 test('a follow that the server refuses is refused, and one of a closed client too', async () => {
   await using server = await startTestServer()
   await using watched = watch(server)
