@@ -134,6 +134,7 @@ describe('subscriptions', () => {
         lose: () => undefined,
       },
       isUp: () => isUp,
+      onMoved: () => undefined,
       onLost: () => undefined,
       onError: (error) => errors.push(error),
       dropLine: () => undefined,

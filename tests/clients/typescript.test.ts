@@ -141,6 +141,16 @@ test('a stored cursor is where the next life goes on', async () => {
   expect(statuses(second.events)).toEqual(['b'])
 })
 
+test('the cursor is stored from the subscription on, before the first event', async () => {
+  await using server = await startTestServer()
+  let keep: ((cursor: string) => void) | undefined
+  const kept = new Promise<string>((resolve) => (keep = resolve))
+  await using watched = watch(server, { storage: { load: () => null, save: (cursor) => keep?.(cursor) } })
+  const { cursor } = await watched.client.subscribe(['system'])
+
+  expect(await kept).toBe(cursor)
+})
+
 test.each(transports)(
   'over %s a custom handler answers a request, and its refusal is one',
   async (transport) => {

@@ -76,6 +76,7 @@ export function createClient(options: ClientOptions, environment: Environment = 
     replies,
     isUp,
     onError,
+    onMoved: saver.touch,
     dropLine: (reason) => connection.drop(reason),
     onLost(channels) {
       handlers.emit('lost', channels)

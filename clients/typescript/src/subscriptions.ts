@@ -42,6 +42,8 @@ interface SubscriptionsOptions {
   readonly positions: Positions
   readonly replies: Replies
   readonly isUp: () => boolean
+  /** The cursor says something new. */
+  readonly onMoved: () => void
   readonly onLost: (channels: readonly Channel[]) => void
   readonly onError: (error: unknown) => void
   /** Ends the line: it does not do what it should. */
@@ -107,6 +109,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       const from = status === 'recovered' ? Math.max(seq, positions.seqOf(channel)) : seq
       positions.place(channel, cursor.epoch, from)
     }
+    options.onMoved()
     if (lost.length > 0) options.onLost(lost)
     settle()
   }
