@@ -231,6 +231,27 @@ test.each(transports)(
   },
 )
 
+test.each(['sse', 'poll'] as const)(
+  'over %s a publish whose answer a proxy replaces happens once, and is answered',
+  async (transport) => {
+    await using server = await startTestServer()
+    // The line that there is gives up after the second, and the next one meets the third.
+    let bad = 3
+    await using meddler = startMeddler(server.url, {
+      answer({ path }, reply) {
+        if (path !== '/ws/send' || bad === 0) return reply
+        bad -= 1
+        return { status: 502, text: '<html>Bad Gateway</html>', headers: new Headers() }
+      },
+    })
+    await using watched = watch(server, { url: meddler.url, transport })
+    const { seq } = await watched.client.publish({ type: 'system_status', status: 'once' })
+    const { body } = await server.api<{ events: unknown[] }>('GET', '/api/events?channels=system')
+
+    expect([seq, body.events.length, bad]).toEqual([1, 1, 0])
+  },
+)
+
 test('over the rate of the server a publish waits as long as it says, and all arrive in order', async () => {
   await using server = await startTestServer({ RATE_MESSAGES: { limit: 6, windowMs: 1500 } })
   await using watched = watch(server)

@@ -235,9 +235,11 @@ export function openHttpLine(request: HttpRequest): Line {
       const { response } = json as { response: Message | null }
       if (response) say({ ...response, id })
     } catch (error) {
-      const hasAnswer = error instanceof HttpFailure
+      const isPublish = rest.type === 'publish'
+      // What a proxy says of a server that it does not reach, or not any more, is no answer: the act may have happened.
+      const hasAnswer = error instanceof HttpFailure && !(isPublish && error.code.startsWith('http_5'))
       // With its key it happens once, however often it is asked for; another connection may do.
-      const isRepeatable = !hasAnswer && rest.type === 'publish'
+      const isRepeatable = !hasAnswer && isPublish
       if (isRepeatable && tries < TRIES) return await ask(message, tries + 1)
       if (!hasAnswer || error.status === 401) return end(endOf(error))
       // The session has ended, as one does that is not used for a while.
