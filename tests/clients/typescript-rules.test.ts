@@ -3,6 +3,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { backoffMs, codeName, isFinal } from '../../clients/typescript/src/backoff.ts'
 import { createChoice } from '../../clients/typescript/src/choice.ts'
+import { createClient } from '../../clients/typescript/src/client.ts'
 import { createConnection } from '../../clients/typescript/src/connection.ts'
 import type { Environment } from '../../clients/typescript/src/environment.ts'
 import type { LightwireEvent } from '../../clients/typescript/src/events.ts'
@@ -361,6 +362,58 @@ describe('the choice of transport', () => {
     expect(createChoice('poll', true, () => Promise.resolve(true)).next()).toBe('poll')
   })
 })
+
+test.each(['head', 'body'])(
+  'where WebSockets are blocked and a proxy keeps the %s of a stream until it ends, it comes to polling',
+  async (kept) => {
+    const { environment, pass } = createMachine()
+    class Blocked {
+      onopen = null
+      onmessage = null
+      onerror = null
+      onclose: ((event: never) => void) | null = null
+      binaryType = ''
+      constructor() {
+        // What it tells is looked at by its two fields alone.
+        queueMicrotask(() => this.onclose?.({ code: 1006, reason: '' } as never))
+      }
+      send() {}
+      close() {}
+    }
+    const streamed = (signal: AbortSignal | null | undefined) =>
+      kept === 'body'
+        ? Promise.resolve(new Response(new ReadableStream()))
+        : new Promise<Response>((_, reject) => {
+            signal?.addEventListener('abort', () => reject(new Error('aborted')))
+          })
+    const greeting = { type: 'connection_established', epoch: 'e' }
+    const answers: Readonly<Record<string, object>> = {
+      '/ws/handshake': { client_id: 'a' },
+      '/ws/poll': { messages: [greeting] },
+      '/api/events': { events: [], cursor: 'e:jobs=1', more: false },
+    }
+    const client = createClient(
+      {
+        url: 'http://server',
+        WebSocket: Blocked,
+        fetch(url, { signal }) {
+          const { pathname, searchParams } = new URL(url)
+          if (pathname === '/api/events/stream') return streamed(signal)
+          if (searchParams.get('wait') === '20') return new Promise(() => undefined)
+          return Promise.resolve(Response.json(answers[pathname] ?? {}))
+        },
+      },
+      environment,
+    )
+    let isSubscribed = false
+    const subscribed = client.subscribe(['jobs']).then(() => (isSubscribed = true))
+    for (let seconds = 0; seconds < 120 && !isSubscribed; seconds += 1) await pass(1000)
+
+    expect([isSubscribed, client.transport]).toEqual([true, 'poll'])
+    await subscribed
+    client.close()
+  },
+)
 
 describe('the connection', () => {
   function connect(random = 0.5) {

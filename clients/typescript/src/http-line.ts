@@ -39,6 +39,8 @@ export function openHttpLine(request: HttpRequest): Line {
   let isOver = false
   let session = ''
   let epoch = ''
+  /** Whether events came by: a proxy may answer each call, and keep a stream until it ends. */
+  let hasPassed = false
   const call = createCalls({ ...request, token: () => token })
   const groups = new Set<Group>()
   /** Up to where events were handed over. */
@@ -96,6 +98,7 @@ export function openHttpLine(request: HttpRequest): Line {
     const first = await pages.next()
     if (signal.aborted) return
     if (first.done) throw new Error('the stream ended before it began')
+    hasPassed = true
     const begun = parseCursor(first.value.cursor ?? '')
     group.epoch = begun?.epoch ?? group.epoch
     for (const channel of channels)
@@ -261,7 +264,7 @@ export function openHttpLine(request: HttpRequest): Line {
   const change = (act: () => Promise<void>) => {
     changing = changing
       .then(() => (isOver ? undefined : act()))
-      .catch((error: unknown) => end(endOf(error, epoch === '')))
+      .catch((error: unknown) => end({ ...endOf(error, epoch === ''), isBlocked: !hasPassed }))
   }
   change(open)
 
