@@ -8,6 +8,7 @@ import { createConnection } from '../../clients/typescript/src/connection.ts'
 import type { Environment } from '../../clients/typescript/src/environment.ts'
 import type { LightwireEvent } from '../../clients/typescript/src/events.ts'
 import { createDecoder } from '../../clients/typescript/src/frames.ts'
+import { createLines } from '../../clients/typescript/src/lines.ts'
 import type { LineEnd, LineEvents } from '../../clients/typescript/src/line.ts'
 import { matches } from '../../clients/typescript/src/matches.ts'
 import { createOutbox } from '../../clients/typescript/src/outbox.ts'
@@ -361,6 +362,50 @@ describe('the choice of transport', () => {
     expect(createChoice('auto', false, () => Promise.resolve(true)).next()).toBe('sse')
     expect(createChoice('poll', true, () => Promise.resolve(true)).next()).toBe('poll')
   })
+})
+
+test('a look whether WebSockets pass again is given up after 10 s, made again, and over with the line', async () => {
+  const { environment, pass, timers } = createMachine()
+  let [opened, closed] = [0, 0]
+  class Hanging {
+    onopen = null
+    onmessage = null
+    onerror = null
+    onclose = null
+    binaryType = ''
+    constructor() {
+      opened += 1
+    }
+    send() {}
+    close() {
+      closed += 1
+    }
+  }
+  const lines = createLines({
+    url: 'http://server',
+    wanted: 'auto',
+    framing: 'json',
+    clientType: 'web',
+    retryWebSocketMs: 60_000,
+    WebSocket: Hanging,
+    fetch: () => Promise.reject(new Error('nothing is fetched')),
+    call: () => Promise.reject(new Error('nothing is asked')),
+    environment,
+  })
+  lines.look('sse', () => undefined)
+  const seen: (readonly [number, number])[] = []
+  for (const ms of [60_000, 10_000, 60_000]) {
+    await pass(ms)
+    seen.push([opened, closed])
+  }
+  lines.stopLooking()
+
+  expect(seen).toEqual([
+    [1, 0],
+    [1, 1],
+    [2, 1],
+  ])
+  expect([closed, timers.size]).toEqual([2, 0])
 })
 
 test.each(['head', 'body'])(
