@@ -87,6 +87,20 @@ class Join(unittest.IsolatedAsyncioTestCase):
 
         self.assertEqual(self.stream.following.places, {})
 
+    async def test_whoever_waits_for_it_is_told_when_it_is_ended_meanwhile(self):
+        beginning = await self.begin(5)
+        self.follow.stop()
+        with self.assertRaises(Refused) as refused:
+            await beginning
+
+        self.assertEqual(refused.exception.code, "closed")
+
+    async def test_whoever_is_cancelled_while_it_begins_is_cancelled(self):
+        beginning = await self.begin(5)
+        beginning.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await beginning
+
     async def test_lost_later_and_refused_then_it_goes_to_whoever_hears_of_faults(self):
         beginning = await self.begin(5, Refused("forbidden", "not any more"))
         self.line.confirm("e1:sessions=5")
