@@ -26,6 +26,8 @@ from .events import TypedHandlers
 
 # Requests that wait for their reply at once; more are refused with `queue_full`.
 _REQUESTS_MAX = 256
+# Over the time that a goodbye takes.
+_LEAVING_SECONDS = 3.0
 
 
 class Client(TypedHandlers):
@@ -94,9 +96,11 @@ class Client(TypedHandlers):
         for follow in self._follows:
             follow.stop()
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks:
+            # Again where it had no effect: before Python 3.12 `wait_for` forgets it when what it waits for has just come.
+            for task in tasks:
+                task.cancel()
+            tasks = list((await asyncio.wait(tasks, timeout=_LEAVING_SECONDS))[1])
         if self._connection.status != "closed":
             self._connection.end(None)
         await self._keeper.save()

@@ -46,6 +46,24 @@ class Ways(unittest.IsolatedAsyncioTestCase):
 
         self.assertEqual(ways, ["websocket", "websocket", "poll"])
 
+    async def test_closing_in_the_moment_in_which_a_connection_comes_about_ends_it(self):
+        opening = asyncio.Event()
+
+        async def opened(way, token):
+            opening.set()
+            return Silent()
+
+        client = Client("http://127.0.0.1:9")
+        with (
+            mock.patch.object(client._connection._opening, "_open", opened),
+            mock.patch("lightwire.client._LEAVING_SECONDS", 0.01),
+        ):
+            client.start()
+            await opening.wait()
+            await asyncio.wait_for(client.close(), 10)
+
+        self.assertEqual(client.status, "closed")
+
 
 if __name__ == "__main__":
     unittest.main()
