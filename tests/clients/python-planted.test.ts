@@ -33,12 +33,7 @@ const faults: readonly (readonly [name: string, file: string, find: string, repl
     'if True:\n                place',
   ],
   ['events come before their snapshot', '_snapshot.py', 'self._options, held=True', 'self._options'],
-  [
-    'a refused change ends what was followed',
-    '_stream.py',
-    'if name in ask.places and name not',
-    'if False and name not',
-  ],
+  ['a refused change ends what was followed', '_following.py', 'if before is None:', 'if True:'],
   ['one that is refused takes the others along', '_stream.py', 'split and len(ask.places) > 1', 'False'],
   ['delays do not grow', '_backoff.py', 'self._tries + 1', 'self._tries'],
   ['it comes back after a final close', '_errors.py', '4500 <= code <= 4999', 'False'],

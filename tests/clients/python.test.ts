@@ -227,6 +227,56 @@ for (const transport of ['websocket', 'poll']) {
   )
 }
 
+const unsendable = `
+import asyncio, datetime, json, sys
+from lightwire import Client, Refused
+
+async def get_token():
+    return sys.argv[2]
+
+async def outcome(act):
+    try:
+        return (await asyncio.wait_for(act, 10)).seq
+    except asyncio.TimeoutError:
+        return "stuck"
+    except Refused as refused:
+        return refused.code
+    except Exception as error:
+        return type(error).__name__
+
+async def main():
+    async with Client(sys.argv[1], get_token, transport=sys.argv[3]) as client:
+        statuses = []
+        client.on_status(lambda status, code: statuses.append(status))
+        bad = [datetime.datetime(2026, 1, 1), float("nan"), "/photos/\\udce9.raw", "x" * 70000]
+        good = {"type": "system_status", "status": "good"}
+        publishes = [outcome(client.publish({**good, "status": value})) for value in bad]
+        said = await asyncio.gather(*publishes, outcome(client.publish(good)))
+        said.append(await outcome(client.subscribe(["system"], where={"status": bad[2]})))
+        said.append(await outcome(client.request({"type": "hello", "at": bad[0]})))
+        print(json.dumps([said, statuses]))
+
+asyncio.run(main())
+`
+
+for (const transport of ['websocket', 'poll']) {
+  needs('python')(
+    `over ${transport} what cannot be sent is its caller's error, and what comes behind it goes out`,
+    async ({ python }) => {
+      await using server = await startTestServer()
+
+      const words = [python, '-c', unsendable, server.url, server.token, transport]
+      const { out, err } = await run(words, folder)
+
+      expect(err).toBe('')
+      expect(JSON.parse(out)).toEqual([
+        ['TypeError', 'ValueError', 'UnicodeEncodeError', 'too_large', 1, 'UnicodeEncodeError', 'TypeError'],
+        [],
+      ])
+    },
+  )
+}
+
 const secure = `
 import asyncio, ssl, sys
 from lightwire import Client

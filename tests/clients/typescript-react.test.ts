@@ -176,6 +176,18 @@ describe.skipIf(isMissing)('in Chromium', () => {
     await page.close()
   })
 
+  test('after a final close components still come and go, and useSnapshot has no state', async () => {
+    const { page, show } = await openHooks()
+    const errors: string[] = []
+    page.on('pageerror', (error) => errors.push(String(error)))
+    await page.evaluate('globalThis.client.close()')
+    await show('events', 'snapshot', 'status')
+
+    await shows(page, [[], null, 'closed'])
+    expect(errors).toEqual([])
+    await page.close()
+  })
+
   test('the example shows each job as it goes on, also what began before it was opened', async () => {
     const session = await shoot()
     const start = async () => {

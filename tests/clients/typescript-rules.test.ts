@@ -3,14 +3,17 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { backoffMs, codeName, isFinal } from '../../clients/typescript/src/backoff.ts'
 import { createChoice } from '../../clients/typescript/src/choice.ts'
+import { createClient } from '../../clients/typescript/src/client.ts'
 import { createConnection } from '../../clients/typescript/src/connection.ts'
 import type { Environment } from '../../clients/typescript/src/environment.ts'
 import type { LightwireEvent } from '../../clients/typescript/src/events.ts'
 import { createDecoder } from '../../clients/typescript/src/frames.ts'
+import { createLines } from '../../clients/typescript/src/lines.ts'
 import type { LineEnd, LineEvents } from '../../clients/typescript/src/line.ts'
 import { matches } from '../../clients/typescript/src/matches.ts'
 import { createOutbox } from '../../clients/typescript/src/outbox.ts'
 import { createPositions, parseCursor } from '../../clients/typescript/src/positions.ts'
+import { createSubscriptions } from '../../clients/typescript/src/subscriptions.ts'
 import { createTokens } from '../../clients/typescript/src/tokens.ts'
 import {
   LightwireError,
@@ -109,6 +112,103 @@ describe('positions', () => {
 
     expect(none).toEqual([undefined, undefined, undefined, undefined])
     expect([...(parseCursor('e:')?.positions ?? [])]).toEqual([])
+  })
+})
+
+describe('subscriptions', () => {
+  function open() {
+    const { environment } = createMachine()
+    const positions = createPositions()
+    const sent: Message[] = []
+    const waiting: ((outcome: Message | LightwireError) => void)[] = []
+    const errors: unknown[] = []
+    let isUp = true
+    const subscriptions = createSubscriptions({
+      environment,
+      positions,
+      replies: {
+        ask(message, _timeoutMs, settle) {
+          sent.push(message)
+          waiting.push(settle)
+        },
+        request: () => Promise.reject(new Error('nothing is requested')),
+        take: () => false,
+        lose: () => undefined,
+      },
+      isUp: () => isUp,
+      onMoved: () => undefined,
+      onLost: () => undefined,
+      onError: (error) => errors.push(error),
+      dropLine: () => undefined,
+    })
+    const outcome = (promise: Promise<{ channels: readonly string[] }>) =>
+      promise.then(
+        ({ channels }) => channels,
+        (error: unknown) => (error instanceof LightwireError ? error.code : String(error)),
+      )
+    return {
+      subscriptions,
+      positions,
+      sent,
+      errors,
+      subscribe: (options?: SubscribeOptions) => outcome(subscriptions.subscribe(['jobs'], options)),
+      confirm: (cursor: string, status = 'live') =>
+        waiting.shift()?.({ type: 'subscription_confirmed', cursor, recovery: { jobs: { status } } }),
+      refuse: () => waiting.shift()?.(new LightwireError('invalid_message', 'no')),
+      /** The line is gone, and another is there. */
+      cut(meanwhile: () => void) {
+        isUp = false
+        for (const settle of waiting.splice(0)) settle(new LightwireError('timeout', 'the line is gone'))
+        meanwhile()
+        isUp = true
+        subscriptions.resume()
+      },
+    }
+  }
+  const bad = { where: { nothing: 1 } }
+
+  test('a refused change leaves what was asked for just before it', async () => {
+    const it = open()
+    const [first, second] = [it.subscribe(), it.subscribe(bad)]
+    it.confirm('e:jobs=5')
+    it.refuse()
+
+    expect([await first, await second]).toEqual([['jobs'], 'invalid_message'])
+    expect([it.subscriptions.optionsOf('jobs'), it.positions.cursor]).toEqual([{}, 'e:jobs=5'])
+    expect([it.sent.length, it.errors]).toEqual([2, []])
+  })
+
+  test('of two refused ones nothing is left', async () => {
+    const it = open()
+    const both = [it.subscribe(bad), it.subscribe(bad)]
+    it.refuse()
+    it.refuse()
+
+    expect(await Promise.all(both)).toEqual(['invalid_message', 'invalid_message'])
+    expect([it.subscriptions.channels, it.sent.length, it.errors]).toEqual([[], 2, []])
+  })
+
+  test('a state that is read meanwhile is where a subscription begins', async () => {
+    const it = open()
+    const first = it.subscribe()
+    it.positions.place('jobs', 'e', 3)
+    it.confirm('e:jobs=5')
+
+    expect([await first, it.positions.cursor]).toEqual([['jobs'], 'e:jobs=3'])
+    expect(it.sent.at(-1)).toEqual({ type: 'subscribe', channels: ['jobs'], since: 'e:jobs=3' })
+  })
+
+  test('a change made without a line and refused on the next leaves what was followed', async () => {
+    const it = open()
+    const first = it.subscribe()
+    it.confirm('e:jobs=5')
+    await first
+    let second: Promise<unknown> | undefined
+    it.cut(() => (second = it.subscribe(bad)))
+    it.refuse()
+
+    expect(await second).toBe('invalid_message')
+    expect(it.sent.at(-1)).toEqual({ type: 'subscribe', channels: ['jobs'], since: 'e:jobs=5' })
   })
 })
 
@@ -263,6 +363,102 @@ describe('the choice of transport', () => {
     expect(createChoice('poll', true, () => Promise.resolve(true)).next()).toBe('poll')
   })
 })
+
+test('a look whether WebSockets pass again is given up after 10 s, made again, and over with the line', async () => {
+  const { environment, pass, timers } = createMachine()
+  let [opened, closed] = [0, 0]
+  class Hanging {
+    onopen = null
+    onmessage = null
+    onerror = null
+    onclose = null
+    binaryType = ''
+    constructor() {
+      opened += 1
+    }
+    send() {}
+    close() {
+      closed += 1
+    }
+  }
+  const lines = createLines({
+    url: 'http://server',
+    wanted: 'auto',
+    framing: 'json',
+    clientType: 'web',
+    retryWebSocketMs: 60_000,
+    WebSocket: Hanging,
+    fetch: () => Promise.reject(new Error('nothing is fetched')),
+    call: () => Promise.reject(new Error('nothing is asked')),
+    environment,
+  })
+  lines.look('sse', () => undefined)
+  const seen: (readonly [number, number])[] = []
+  for (const ms of [60_000, 10_000, 60_000]) {
+    await pass(ms)
+    seen.push([opened, closed])
+  }
+  lines.stopLooking()
+
+  expect(seen).toEqual([
+    [1, 0],
+    [1, 1],
+    [2, 1],
+  ])
+  expect([closed, timers.size]).toEqual([2, 0])
+})
+
+test.each(['head', 'body'])(
+  'where WebSockets are blocked and a proxy keeps the %s of a stream until it ends, it comes to polling',
+  async (kept) => {
+    const { environment, pass } = createMachine()
+    class Blocked {
+      onopen = null
+      onmessage = null
+      onerror = null
+      onclose: ((event: never) => void) | null = null
+      binaryType = ''
+      constructor() {
+        // What it tells is looked at by its two fields alone.
+        queueMicrotask(() => this.onclose?.({ code: 1006, reason: '' } as never))
+      }
+      send() {}
+      close() {}
+    }
+    const streamed = (signal: AbortSignal | null | undefined) =>
+      kept === 'body'
+        ? Promise.resolve(new Response(new ReadableStream()))
+        : new Promise<Response>((_, reject) => {
+            signal?.addEventListener('abort', () => reject(new Error('aborted')))
+          })
+    const greeting = { type: 'connection_established', epoch: 'e' }
+    const answers: Readonly<Record<string, object>> = {
+      '/ws/handshake': { client_id: 'a' },
+      '/ws/poll': { messages: [greeting] },
+      '/api/events': { events: [], cursor: 'e:jobs=1', more: false },
+    }
+    const client = createClient(
+      {
+        url: 'http://server',
+        WebSocket: Blocked,
+        fetch(url, { signal }) {
+          const { pathname, searchParams } = new URL(url)
+          if (pathname === '/api/events/stream') return streamed(signal)
+          if (searchParams.get('wait') === '20') return new Promise(() => undefined)
+          return Promise.resolve(Response.json(answers[pathname] ?? {}))
+        },
+      },
+      environment,
+    )
+    let isSubscribed = false
+    const subscribed = client.subscribe(['jobs']).then(() => (isSubscribed = true))
+    for (let seconds = 0; seconds < 120 && !isSubscribed; seconds += 1) await pass(1000)
+
+    expect([isSubscribed, client.transport]).toEqual([true, 'poll'])
+    await subscribed
+    client.close()
+  },
+)
 
 describe('the connection', () => {
   function connect(random = 0.5) {

@@ -6,6 +6,7 @@ import {
   memoryStorage,
   type Client,
   type ClientOptions,
+  type Following,
   type LightwireEvent,
 } from '../../clients/typescript/src/client.ts'
 import { Refusal } from '../../lib/protocol/refusals.ts'
@@ -140,6 +141,16 @@ test('a stored cursor is where the next life goes on', async () => {
   expect(statuses(second.events)).toEqual(['b'])
 })
 
+test('the cursor is stored from the subscription on, before the first event', async () => {
+  await using server = await startTestServer()
+  let keep: ((cursor: string) => void) | undefined
+  const kept = new Promise<string>((resolve) => (keep = resolve))
+  await using watched = watch(server, { storage: { load: () => null, save: (cursor) => keep?.(cursor) } })
+  const { cursor } = await watched.client.subscribe(['system'])
+
+  expect(await kept).toBe(cursor)
+})
+
 test.each(transports)(
   'over %s a custom handler answers a request, and its refusal is one',
   async (transport) => {
@@ -197,6 +208,49 @@ test('a publish with the same key happens once over all transports, and a comman
   const after = await server.api<{ status: string }>('GET', `/api/sessions/${body.id}`)
   expect(after.body.status).toBe('completed')
 })
+
+test.each(transports)(
+  'over %s what cannot be sent is its caller’s error, and what comes behind it goes out',
+  async (transport) => {
+    await using server = await startTestServer()
+    await using watched = watch(server, { transport })
+    const { client } = watched
+    const said: string[] = []
+    await watched.until(() => client.status === 'connected')
+    client.onStatus((status) => said.push(status))
+    const publish = (value: unknown) =>
+      codeOf(client.publish({ type: 'system_status', status: 'a', details: { value } }))
+    // In UTF-8 it is too large, as text it is not.
+    const large = 'é'.repeat(33_000)
+    const outcomes = await Promise.all([publish(large), publish(1n), publish('small')])
+    const subscribed = await codeOf(client.subscribe(['system'], { where: { status: large } }))
+    const asked = await codeOf(client.request({ type: 'hello', large }))
+
+    expect(outcomes).toEqual(['too_large', expect.stringContaining('TypeError'), 'done'])
+    expect([subscribed, asked, client.channels, said]).toEqual(['too_large', 'too_large', [], []])
+  },
+)
+
+test.each(['sse', 'poll'] as const)(
+  'over %s a publish whose answer a proxy replaces happens once, and is answered',
+  async (transport) => {
+    await using server = await startTestServer()
+    // The line that there is gives up after the second, and the next one meets the third.
+    let bad = 3
+    await using meddler = startMeddler(server.url, {
+      answer({ path }, reply) {
+        if (path !== '/ws/send' || bad === 0) return reply
+        bad -= 1
+        return { status: 502, text: '<html>Bad Gateway</html>', headers: new Headers() }
+      },
+    })
+    await using watched = watch(server, { url: meddler.url, transport })
+    const { seq } = await watched.client.publish({ type: 'system_status', status: 'once' })
+    const { body } = await server.api<{ events: unknown[] }>('GET', '/api/events?channels=system')
+
+    expect([seq, body.events.length, bad]).toEqual([1, 1, 0])
+  },
+)
 
 test('over the rate of the server a publish waits as long as it says, and all arrive in order', async () => {
   await using server = await startTestServer({ RATE_MESSAGES: { limit: 6, windowMs: 1500 } })
@@ -291,6 +345,21 @@ test('of two calls for a channel at once the refused one is refused, and the oth
   await watched.until(() => watched.events.length > 0)
 
   expect([refused, held, statuses(watched.events)]).toEqual(['invalid_message', 'done', ['wanted']])
+})
+
+test('of two parts that hold a channel at once the one that is refused leaves it to the other', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server, {
+    getToken: () => server.tokenFor('events:read:system'),
+  })
+  const { client } = watched
+  await watched.until(() => client.status === 'connected')
+  const holdings = [client.hold(['system'], { where: { status: 'wanted' } }), client.hold(['system', 'jobs'])]
+  const outcomes = await Promise.all(holdings.map(({ ready }) => codeOf(ready)))
+  await say(server, 'wanted')
+  await watched.until(() => watched.events.length > 0)
+
+  expect([outcomes, client.channels]).toEqual([['done', 'forbidden'], ['system']])
 })
 
 test('what is asked for before there is a connection is refused for itself alone', async () => {
@@ -409,6 +478,86 @@ test('two who follow the same state each get it whole, and the channel ends with
   two.following.stop()
   await new Promise((resolve) => setTimeout(resolve, 1))
   expect(client.channels).toEqual([])
+})
+
+test('what happens while a state is read and a subscription of its channel is on its way is not missed', async () => {
+  await using server = await startTestServer()
+  const shoot = (name: string) => server.api('POST', '/api/sessions', { name, import_folder: `/${name}` })
+  let isHeld = false
+  const held: (() => void)[] = []
+  class Socket extends WebSocket {
+    override send(data: string): void {
+      if (isHeld) held.push(() => super.send(data))
+      else super.send(data)
+    }
+  }
+  await using watched = watch(server, { WebSocket: Socket })
+  const { client } = watched
+  await watched.until(() => client.status === 'connected')
+  isHeld = true
+  const subscribed = client.subscribe(['sessions'])
+  const followed: number[] = []
+  let following: Following | undefined
+  await new Promise<void>((resolve) => {
+    following = client.snapshotThenFollow('/api/sessions', ['sessions'], {
+      onSnapshot: () => resolve(),
+      onEvent: ({ seq }) => followed.push(seq),
+    })
+  })
+  await shoot('between')
+  isHeld = false
+  for (const send of held) send()
+  await Promise.all([subscribed, following?.ready])
+  await shoot('after')
+  await watched.until(() => watched.events.length === 2)
+
+  expect(followed).toEqual([1, 2])
+})
+
+test('a state that was read before a subscription of its channel began is read again', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  interface Sessions {
+    readonly sessions: readonly { readonly name: string }[]
+  }
+  let reads = 0
+  const shown: string[][] = []
+  const { ready } = client.snapshotThenFollow<Sessions>(
+    async (read) => {
+      const state = await read<Sessions>('/api/sessions')
+      reads += 1
+      if (reads === 1) {
+        await server.api('POST', '/api/sessions', { name: 'between', import_folder: '/b' })
+        await client.subscribe(['sessions'])
+      }
+      return state
+    },
+    ['sessions'],
+    {
+      onSnapshot: ({ sessions }) => shown.push(sessions.map(({ name }) => name)),
+      onEvent: () => undefined,
+    },
+  )
+  await ready
+
+  expect([shown, reads, watched.errors]).toEqual([[['between']], 2, []])
+})
+
+test('a state is followed also where what is stored is the position of another journal', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server, { storage: memoryStorage('zzzzzz:sessions=500') })
+  await watched.until(() => watched.client.status === 'connected')
+  const followed: number[] = []
+  const { ready } = watched.client.snapshotThenFollow('/api/sessions', ['sessions'], {
+    onSnapshot: () => undefined,
+    onEvent: ({ seq }) => followed.push(seq),
+  })
+  await ready
+  await server.api('POST', '/api/sessions', { name: 'a', import_folder: '/a' })
+  await watched.until(() => followed.length === 1)
+
+  expect([followed, watched.errors]).toEqual([[1], []])
 })
 
 test('a follow that the server refuses is refused, and one of a closed client too', async () => {

@@ -8,12 +8,19 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
+from ._errors import Refused
+
 Framing = Literal["json", "msgpack", "deflate"]
 Message = dict[str, Any]
 
 # Far above what a server sends in one frame; a frame that grows beyond it by inflating ends the connection.
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 _DEFLATE_MIN_BYTES = 128
+# What a server takes in one frame, inflated too (PROTOCOL §2, `too_large`): one byte more ends the connection for good.
+_SENT_BYTES_MAX = 65_536
+# The widest that a connection counts its messages by, and the first byte of a deflate frame.
+_ID_MAX = 2**53 - 1
+_MARK_BYTES = 1
 
 
 class Codec:
@@ -28,10 +35,25 @@ class Codec:
         if framing != "json":
             self._pack, self._unpack = _msgpack()
 
+    def sendable(self, message: Message) -> Message:
+        """A copy that any connection can send, whatever becomes of the original.
+
+        Raises TypeError or ValueError for what is no JSON, Refused `too_large` for more than a server takes.
+        """
+        text = _json({**message, "id": _ID_MAX})
+        # Encoded here, so that a lone surrogate is the caller's to see.
+        sent = text.encode()
+        copy = cast(Message, json.loads(sent))
+        size = len(sent) if self.framing == "json" else len(self._pack(copy)) + _MARK_BYTES
+        if size > _SENT_BYTES_MAX:
+            raise Refused("too_large", f"the message has more than {_SENT_BYTES_MAX} bytes")
+        del copy["id"]
+        return copy
+
     def encode(self, message: Message) -> str | bytes:
         """The message as a frame: text for JSON, bytes for the binary framings."""
         if self.framing == "json":
-            return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return _json(message)
         packed = self._pack(message)
         if self.framing == "msgpack":
             return packed
@@ -57,6 +79,10 @@ class Codec:
         if self.framing == "deflate":
             frame = _inflate(frame)
         return self._unpack(frame)
+
+
+def _json(message: Message) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _inflate(frame: bytes) -> bytes:

@@ -19,6 +19,7 @@ from ._tokens import TokenSource
 
 Status = Literal["connecting", "connected", "waiting", "closed"]
 
+_GREETING_SECONDS = 10.0
 # A connection that has lived this long was a good one: the next delay is a short one again.
 _LIVED_SECONDS = 2.0
 # On polling only because nothing better got through, this long until that is looked at again.
@@ -134,10 +135,12 @@ class Connection:
         medium = await self._opening.open(await self._tokens.current())
         link = Link(medium)
         try:
-            await asyncio.wait_for(link.greet(), 10.0)
+            await asyncio.wait_for(link.greet(), _GREETING_SECONDS)
+            self._opening.greeted(medium.name, True)
             self.link = link
             return await self._follow(link, medium)
         except asyncio.TimeoutError:
+            self._opening.greeted(medium.name, False)
             return Ended("timeout", "the server did not say hello")
         except asyncio.CancelledError:
             await medium.close()

@@ -31,6 +31,8 @@ class Place:
     """One channel. ``position`` is None until the server has said where it begins."""
 
     options: Options
+    #: Counts what was wanted: a later one does for those who wait for an earlier one.
+    version: int = 0
     position: Position | None = None
     #: Subscribes on the way: until they are confirmed a gap is no news.
     asking: int = 0
@@ -38,6 +40,18 @@ class Place:
     held: bool = False
     #: Events come in batches, which say what they cover.
     batched: bool = False
+    #: What was followed when this was wanted, to go back to when the server refuses.
+    before: Place | None = None
+    #: What the server has said to it, over this connection.
+    confirmed: bool = False
+    refused: bool = False
+
+    def past(self) -> Iterator[Place]:
+        """It, and what it goes back to, the newest first."""
+        place: Place | None = self
+        while place is not None:
+            yield place
+            place = place.before
 
 
 @dataclass(frozen=True)
@@ -54,13 +68,16 @@ class Following:
 
     stored: dict[str, Position] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    _versions: int = 0
 
     def want(self, channels: Iterable[str], options: Options, *, held: bool = False) -> None:
         """Follows the channels from now on; one that was followed keeps its position."""
+        self._versions += 1
         for channel in channels:
             before = self.places.get(channel)
             position = before.position if before else self.stored.pop(channel, None)
-            self.places[channel] = Place(options, position, held=held)
+            back = None if held else before
+            self.places[channel] = Place(options, self._versions, position, held=held, before=back)
 
     def drop(self, channels: Iterable[str]) -> None:
         """Follows them no more."""
@@ -105,8 +122,16 @@ class Following:
         for channel, place in ask.places.items():
             place.asking = max(0, place.asking - 1)
             status = reply["recovery"].get(channel, {}).get("status")
-            if self.places.get(channel) is not place or place.held or channel not in begins:
+            current = self.places.get(channel)
+            if current is None or current.held or channel not in begins:
                 continue
+            if current is not place:
+                if status != "snapshot_required" and any(one is place for one in current.past()):
+                    # Its events come from here on, whatever is said to the later one.
+                    place.confirmed = True
+                    current.position = current.position or begins[channel]
+                continue
+            place.confirmed, place.before = True, None
             place.batched = bool(place.options.fields())
             if status == "snapshot_required":
                 lost.append(channel)
@@ -117,16 +142,29 @@ class Following:
                 place.position = (begins[channel][0], place.position[1])
         return lost
 
-    def refused(self, ask: Ask) -> None:
-        """The subscribe had no effect: what it was about is followed no more."""
+    def refused(self, ask: Ask) -> list[str]:
+        """The subscribe had no effect: all is as it was before. The channels of that to be asked for anew."""
+        anew = []
         for channel, place in ask.places.items():
-            if self.places.get(channel) is place:
+            place.refused = True
+            if self.places.get(channel) is not place:
+                continue
+            before = next((one for one in place.past() if not one.refused), None)
+            if before is None:
                 del self.places[channel]
+                continue
+            # Meanwhile it went on.
+            before.position = place.position
+            self.places[channel] = before
+            if not before.confirmed:
+                anew.append(channel)
+        return anew
 
     def cut(self) -> None:
         """The connection is gone, and with it what was on the way."""
-        for place in self.places.values():
-            place.asking = 0
+        for current in self.places.values():
+            for place in current.past():
+                place.asking, place.confirmed = 0, False
 
     def take(self, message: Message) -> Iterator[Event]:
         """The events of a message that are due, in order; the position moves with each. Raises Gap."""

@@ -62,6 +62,17 @@ class Link:
         self._waiting[self._asked] = (answered, late)
         self._outgoing.put_nowait({**message, "id": self._asked})
 
+    async def reply_to(self, message: Message, *, patient: bool = False) -> Message | None:
+        """Sends a message and waits for its reply; None when the connection ended before there was one."""
+        answer: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
+
+        def answered(reply: Message | None) -> None:
+            if not answer.done():
+                answer.set_result(reply)
+
+        self.ask(message, answered, patient=patient)
+        return await answer
+
     async def run(self, take: Callable[[Message], None], on_pong: Callable[[Message], None]) -> Ended:
         """Sends and receives until the connection is over; how it ended. ``take`` gets what is no reply."""
         self._heard = asyncio.get_running_loop().time()

@@ -42,8 +42,14 @@ class Opening:
             self._blocked = self._blocked + 1 if ended.blocked and way == "websocket" else 0
             raise
         # Where polling works the WebSocket gets one try at each later turn.
-        self._blocked = _BLOCKED_TRIES - 1 if way == "poll" else 0
+        if way == "poll":
+            self._blocked = _BLOCKED_TRIES - 1
         return medium
+
+    def greeted(self, way: Transport, yes: bool) -> None:
+        """Whether the greeting came: a WebSocket may be let through, and what it brings may not."""
+        if way == "websocket":
+            self._blocked = 0 if yes else self._blocked + 1
 
     async def _open(self, way: Transport, token: str | None) -> Medium:
         if way == "poll":

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._codec import Message
+from ._codec import Codec, Message
 from ._errors import Refused
 from ._link import Link
 
@@ -34,10 +34,11 @@ class _Entry:
 
 
 class Outbox:
-    """Holds at most ``size`` publishes."""
+    """Holds at most ``size`` publishes, each of which ``codec`` can encode: one that cannot be sent would stop the rest."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, codec: Codec) -> None:
         self._size = size
+        self._codec = codec
         self._entries: deque[_Entry] = deque()
         self._filled = asyncio.Event()
 
@@ -45,13 +46,13 @@ class Outbox:
         return len(self._entries)
 
     def add(self, event: Mapping[str, Any], key: str | None, command: bool) -> asyncio.Future[Published]:
-        """Queues a publish; its future is resolved when it is durable. Raises Refused `queue_full`."""
+        """Queues a publish; its future is resolved when it is durable. Raises Refused `queue_full`, and what `sendable` does."""
         if len(self._entries) >= self._size:
             raise Refused("queue_full", f"{self._size} publishes wait already")
         message: Message = {"type": "publish", "event": dict(event), "key": key or str(uuid.uuid4())}
         if command:
             message["command"] = True
-        entry = _Entry(message, asyncio.get_running_loop().create_future())
+        entry = _Entry(self._codec.sendable(message), asyncio.get_running_loop().create_future())
         self._entries.append(entry)
         self._filled.set()
         return entry.done
@@ -70,7 +71,7 @@ class Outbox:
             if entry.done.done():  # Whoever waited gave up before it was sent.
                 self._entries.popleft()
                 continue
-            reply = await _asked(link, entry.message)
+            reply = await link.reply_to(entry.message)
             if reply is None:
                 return
             if reply["type"] == "error" and reply["code"] in _NOT_NOW:
@@ -85,17 +86,6 @@ class Outbox:
             done = self._entries.popleft().done
             if not done.done():
                 done.set_exception(Refused("closed", "the client is closed"))
-
-
-async def _asked(link: Link, message: Message) -> Message | None:
-    answer: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
-
-    def answered(reply: Message | None) -> None:
-        if not answer.done():
-            answer.set_result(reply)
-
-    link.ask(message, answered)
-    return await answer
 
 
 def _settle(done: asyncio.Future[Published], reply: Message) -> None:

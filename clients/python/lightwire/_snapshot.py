@@ -48,12 +48,19 @@ class Follow:
         self._fault = fault
         self._again = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
+        self._stopped = False
 
     async def begin(self) -> None:
         """Reads for the first time; returns when what follows is confirmed. Raises what ``fetch`` raises, Refused."""
         self._hold()
         self._reading = asyncio.create_task(self._read())
-        await self._reading
+        try:
+            await self._reading
+        except asyncio.CancelledError:
+            # Nobody cancelled whoever waits here.
+            if self._stopped:
+                raise Refused("closed", "it is followed no more") from None
+            raise
 
     def reread(self) -> None:
         """The position is lost: reads once more. What is raised then goes to ``fault``."""
@@ -64,7 +71,8 @@ class Follow:
             self._reading.add_done_callback(self._reported)
 
     def stop(self) -> None:
-        """Reads no more."""
+        """Reads no more; whoever waits for the first time is told `closed`."""
+        self._stopped = True
         if self._reading is not None:
             self._reading.cancel()
 

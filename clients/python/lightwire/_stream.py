@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ._codec import Message
 from ._errors import Refused
-from ._following import Ask, Event, Following, Gap, Options, Place
+from ._following import Ask, Event, Following, Gap, Options
 from ._link import Link
 from ._outbox import refusal_in
 
@@ -18,9 +18,12 @@ _NOT_NOW_SECONDS = 1.0
 
 @dataclass
 class _Waiter:
-    """Somebody who waits until all of ``missing`` is confirmed, told everything that is subscribed then."""
+    """Somebody who waits until all of ``missing`` is confirmed, told everything that is subscribed then.
 
-    missing: set[str]
+    With each channel the version that is waited for: what is said to an earlier one is said to somebody else.
+    """
+
+    missing: dict[str, int]
     done: asyncio.Future[list[str]]
 
 
@@ -44,7 +47,7 @@ class Stream:
         """Goes on over a new connection: everything followed is asked for, since where it stands."""
         self._link = link
         for ask in self.following.asks():
-            self._ask(link, ask, {}, split=True)
+            self._ask(link, ask, split=True)
 
     def detach(self) -> None:
         """The connection is gone; what was asked for is asked again over the next."""
@@ -60,17 +63,17 @@ class Stream:
 
     def subscribe(self, channels: Sequence[str], options: Options) -> asyncio.Future[list[str]]:
         """Follows channels; the future is everything subscribed when they are confirmed, now or over a later line."""
-        before = {name: place for name in channels if (place := self.following.places.get(name))}
         self.following.want(channels, options)
-        return self.ask(channels, before)
+        return self.ask(channels)
 
-    def ask(self, channels: Iterable[str], before: dict[str, Place] | None = None) -> asyncio.Future[list[str]]:
-        """Asks for channels as they are wanted. On refusal ``before`` is what is followed again."""
-        waiter = _Waiter(set(channels), asyncio.get_running_loop().create_future())
+    def ask(self, channels: Iterable[str]) -> asyncio.Future[list[str]]:
+        """Asks for channels as they are wanted."""
+        wanted = {name: self.following.places[name].version for name in channels}
+        waiter = _Waiter(wanted, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         if self._link is not None:
-            for ask in self.following.asks(waiter.missing):
-                self._ask(self._link, ask, before or {})
+            for ask in self.following.asks(wanted):
+                self._ask(self._link, ask)
         return waiter.done
 
     def take(self, message: Message) -> None:
@@ -89,7 +92,7 @@ class Stream:
         """Asks for these channels anew, or for all, since where they stand."""
         if self._link is not None:
             for ask in self.following.asks(channels):
-                self._ask(self._link, ask, {}, split=True)
+                self._ask(self._link, ask, split=True)
 
     def limit(self, channels: Iterable[str]) -> None:
         """A new token grants these alone; the others have ended."""
@@ -99,7 +102,7 @@ class Stream:
             self.following.drop(gone)
             self._fault(Refused("forbidden", f"the new token does not grant {', '.join(gone)}"))
 
-    def _ask(self, link: Link, ask: Ask, before: dict[str, Place], *, split: bool = False) -> None:
+    def _ask(self, link: Link, ask: Ask, *, split: bool = False) -> None:
         def answered(reply: Message | None) -> None:
             if reply is None or self._link is not link:
                 return
@@ -107,43 +110,42 @@ class Stream:
                 self._confirmed(ask, reply)
             elif reply["code"] in _NOT_NOW:
                 later = reply.get("retry_after_ms", _NOT_NOW_SECONDS * 1000) / 1000
-                asyncio.get_running_loop().call_later(later, self._ask_again, link, ask, before, split)
+                asyncio.get_running_loop().call_later(later, self._ask_again, link, ask, split)
             elif split and len(ask.places) > 1:
                 # One that is refused must not take the others along.
                 for name, place in ask.places.items():
                     place.asking -= 1
                     for alone in self.following.asks([name]):
-                        self._ask(link, alone, {})
+                        self._ask(link, alone)
             else:
-                self._refused(ask, before, refusal_in(reply))
+                self._refused(ask, refusal_in(reply))
 
         link.ask(ask.message, answered)
 
-    def _ask_again(self, link: Link, ask: Ask, before: dict[str, Place], split: bool) -> None:
+    def _ask_again(self, link: Link, ask: Ask, split: bool) -> None:
         if self._link is link:
-            self._ask(link, ask, before, split=split)
+            self._ask(link, ask, split=split)
 
     def _confirmed(self, ask: Ask, reply: Message) -> None:
         lost = self.following.confirmed(ask, reply)
         for waiter in self._waiters:
-            waiter.missing -= set(ask.places)
+            for name, place in ask.places.items():
+                if waiter.missing.get(name, place.version + 1) <= place.version:
+                    del waiter.missing[name]
             if not waiter.missing and not waiter.done.done():
                 waiter.done.set_result(list(reply["channels"]))
         self._waiters = [waiter for waiter in self._waiters if not waiter.done.done()]
         if lost:
             self._lost(lost)
 
-    def _refused(self, ask: Ask, before: dict[str, Place], refused: Refused) -> None:
-        self.following.refused(ask)
-        for name, place in before.items():
-            if name in ask.places and name not in self.following.places:
-                # Meanwhile it went on.
-                place.position = ask.places[name].position
-                self.following.places[name] = place
-        concerned = [waiter for waiter in self._waiters if waiter.missing & set(ask.places)]
+    def _refused(self, ask: Ask, refused: Refused) -> None:
+        anew = self.following.refused(ask)
+        versions = {name: place.version for name, place in ask.places.items()}
+        concerned = [waiter for waiter in self._waiters if waiter.missing.items() & versions.items()]
         for waiter in concerned:
             if not waiter.done.done():
                 waiter.done.set_exception(refused)
         self._waiters = [waiter for waiter in self._waiters if not waiter.done.done()]
         if not concerned:
             self._fault(refused)
+        self.repair(anew)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,8 @@ from .events import TypedHandlers
 
 # Requests that wait for their reply at once; more are refused with `queue_full`.
 _REQUESTS_MAX = 256
+# Over the time that a goodbye takes.
+_LEAVING_SECONDS = 3.0
 
 
 class Client(TypedHandlers):
@@ -33,8 +36,8 @@ class Client(TypedHandlers):
     ``get_token`` is asked for a token whenever one is needed, never twice at once; without it none is shown.
     ``storage`` keeps the cursor between two lives. ``outbox_size`` bounds the publishes that wait. ``transport``
     forces one way; without it polling is tried where no WebSocket gets through. ``tls`` is for `https`, where the
-    system's certificates do not do. Handlers are plain functions, called
-    in the loop, in order; what takes long they leave to a task or a thread.
+    system's certificates do not do. Handlers are plain functions, called in the loop, in order; what takes long they
+    leave to a task or a thread.
     """
 
     def __init__(
@@ -51,10 +54,11 @@ class Client(TypedHandlers):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         url = url.rstrip("/")
+        self._codec = Codec(framing)
         self._handlers = Handlers()
         self._tokens = TokenSource(get_token)
         self._stream = Stream(self._deliver, self._lose, self._handlers.report)
-        self._outbox = Outbox(outbox_size)
+        self._outbox = Outbox(outbox_size, self._codec)
         #: The REST API: `await client.rest.call("POST", "/api/approval/7/approve")`, `await client.rest.read(path)`.
         self.rest = Rest(url, self._tokens, tls)
         self._follows: list[Follow] = []
@@ -62,7 +66,7 @@ class Client(TypedHandlers):
         self._loaded = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._connection = Connection(
-            Opening(url, Codec(framing), client_type, transport, tls),
+            Opening(url, self._codec, client_type, transport, tls),
             self._tokens,
             Registration(client_type, client_name),
             self._stream,
@@ -92,9 +96,11 @@ class Client(TypedHandlers):
         for follow in self._follows:
             follow.stop()
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks:
+            # Again where it had no effect: before Python 3.12 `wait_for` forgets it when what it waits for has just come.
+            for task in tasks:
+                task.cancel()
+            tasks = list((await asyncio.wait(tasks, timeout=_LEAVING_SECONDS))[1])
         if self._connection.status != "closed":
             self._connection.end(None)
         await self._keeper.save()
@@ -167,10 +173,11 @@ class Client(TypedHandlers):
         """Follows channels, from where an earlier life stood, else from now on; everything subscribed then.
 
         Kept over reconnects. Without a connection it waits for one. Raises Refused (`forbidden`, `unknown_channel`,
-        `too_many_subscriptions`, `invalid_message`, `closed`); then nothing has changed.
+        `too_many_subscriptions`, `invalid_message`, `too_large`, `closed`), or TypeError or ValueError where ``where`` is
+        no JSON; then nothing has changed.
         """
         self._require_open()
-        options = Options(dict(where) if where is not None else None, batch_ms, conflate)
+        options = self._options(where, batch_ms, conflate)
         await self._loaded.wait()
         return await self._stream.subscribe(channels, options)
 
@@ -193,7 +200,8 @@ class Client(TypedHandlers):
     async def publish(self, event: Mapping[str, Any], *, key: str | None = None, command: bool = False) -> Published:
         """Publishes an event, once, whatever happens to the line; returns when it is durable.
 
-        Waits in a queue while there is no line: over its bound Refused `queue_full`, at once. Order is kept. ``key``
+        Waits in a queue while there is no line: over its bound Refused `queue_full`, at once. An event of more than
+        64 KiB is `too_large`, one that is no JSON a TypeError or ValueError, before it is queued. Order is kept. ``key``
         makes repeats of an earlier life the same act.
         """
         self._require_open()
@@ -202,22 +210,17 @@ class Client(TypedHandlers):
     async def request(self, message: Mapping[str, Any], *, timeout: float = 10.0) -> Message:
         """Sends a message and waits for its reply, at most ``timeout`` seconds. It is not sent again.
 
-        Raises Refused: the reply's code, or `timeout` when the line was cut or nothing came; then nobody knows
-        whether it was acted on.
+        Raises Refused: the reply's code, `too_large`, or `timeout` when the line was cut or nothing came; then nobody
+        knows whether it was acted on. What is no JSON is a TypeError or ValueError.
         """
         self._require_open()
-        answer: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
-
-        def answered(reply: Message | None) -> None:
-            if not answer.done():
-                answer.set_result(reply)
+        sent = self._codec.sendable(dict(message))
 
         async def asked() -> Message | None:
             link = await self._connection.until_connected()
             if link.waiting >= _REQUESTS_MAX:
                 raise Refused("queue_full", f"{_REQUESTS_MAX} requests wait for their reply")
-            link.ask(dict(message), answered, patient=True)
-            return await answer
+            return await link.reply_to(sent, patient=True)
 
         try:
             reply = await asyncio.wait_for(asked(), timeout)
@@ -244,7 +247,7 @@ class Client(TypedHandlers):
         again, and `on_state_lost` is not told. Raises what `subscribe` and ``fetch`` raise.
         """
         self._require_open()
-        options = Options(dict(where) if where is not None else None, batch_ms, conflate)
+        options = self._options(where, batch_ms, conflate)
 
         def guarded(state: Any) -> None:
             try:
@@ -261,6 +264,10 @@ class Client(TypedHandlers):
             if follow in self._follows:
                 self._follows.remove(follow)
             raise
+
+    def _options(self, where: Mapping[str, Any] | None, batch_ms: int | None, conflate: bool) -> Options:
+        options = Options(None if where is None else dict(where), batch_ms, conflate)
+        return replace(options, where=self._codec.sendable({"type": "subscribe", **options.fields()}).get("where"))
 
     def _require_open(self) -> None:
         if self._connection.status == "closed":

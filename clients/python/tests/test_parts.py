@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import datetime
 import json
 import tempfile
 import threading
@@ -41,6 +42,41 @@ class Framings(unittest.TestCase):
             for frame in broken:
                 with self.assertRaises(ValueError, msg=f"{framing} {frame[:20]!r}"):
                     Codec(framing).decode(frame)
+
+
+class Sendable(unittest.TestCase):
+    def test_what_cannot_be_sent_is_refused_before_it_waits_in_each_framing(self):
+        broken = [datetime.datetime(2026, 1, 1), float("nan"), "/photos/\udce9.raw", b"raw", {1, 2}]
+        for framing in ("json", "msgpack", "deflate"):
+            outbox = Outbox(10, Codec(framing))
+            for value in broken:
+                with self.assertRaises((TypeError, ValueError), msg=f"{framing} {value!r}"):
+                    outbox.add({"type": "system_status", "status": value}, None, False)
+            with self.assertRaises(Refused) as refused:
+                outbox.add({"type": "system_status", "status": "é" * 33_000}, None, False)
+
+            self.assertEqual((refused.exception.code, len(outbox)), ("too_large", 0), framing)
+
+    def test_what_a_server_takes_in_one_frame_is_sendable_whatever_its_number_and_a_byte_more_is_not(self):
+        for framing in ("json", "msgpack", "deflate"):
+            codec = Codec(framing)
+            longest = 0
+            for length in range(65_400, 65_536):
+                try:
+                    longest = len(codec.sendable({"type": "x", "text": "a" * length})["text"])
+                except Refused:
+                    break
+            plain = Codec("msgpack" if framing == "deflate" else framing)
+            frame = plain.encode({"type": "x", "text": "a" * longest, "id": 2**53 - 1})
+
+            self.assertIn(len(frame), (65_535, 65_536), framing)
+
+    def test_it_is_a_copy_that_later_changes_do_not_reach(self):
+        event = {"details": {"n": (1, 2)}}
+        copy = Codec("json").sendable({"type": "publish", "event": event})
+        event["details"]["n"] = float("nan")
+
+        self.assertEqual(copy, {"type": "publish", "event": {"details": {"n": [1, 2]}}})
 
 
 class Delays(unittest.TestCase):
@@ -157,7 +193,7 @@ class Tokens(unittest.IsolatedAsyncioTestCase):
 
 class Bounds(unittest.IsolatedAsyncioTestCase):
     async def test_an_outbox_over_its_bound_refuses_at_once_and_a_closed_one_tells_who_waits(self):
-        outbox = Outbox(2)
+        outbox = Outbox(2, Codec("json"))
         waiting = [outbox.add({"type": "x"}, None, False) for _ in range(2)]
         with self.assertRaises(Refused) as refused:
             outbox.add({"type": "x"}, None, False)

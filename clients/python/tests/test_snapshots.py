@@ -87,6 +87,20 @@ class Join(unittest.IsolatedAsyncioTestCase):
 
         self.assertEqual(self.stream.following.places, {})
 
+    async def test_whoever_waits_for_it_is_told_when_it_is_ended_meanwhile(self):
+        beginning = await self.begin(5)
+        self.follow.stop()
+        with self.assertRaises(Refused) as refused:
+            await beginning
+
+        self.assertEqual(refused.exception.code, "closed")
+
+    async def test_whoever_is_cancelled_while_it_begins_is_cancelled(self):
+        beginning = await self.begin(5)
+        beginning.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await beginning
+
     async def test_lost_later_and_refused_then_it_goes_to_whoever_hears_of_faults(self):
         beginning = await self.begin(5, Refused("forbidden", "not any more"))
         self.line.confirm("e1:sessions=5")
@@ -122,6 +136,65 @@ class Refusals(unittest.IsolatedAsyncioTestCase):
 
         self.assertEqual(self.seen, [6, 7])
         self.assertEqual(self.stream.following.places["sessions"].options, Options())
+
+    async def test_a_refused_change_leaves_what_was_asked_for_just_before_it(self):
+        first = self.stream.subscribe(["sessions"], Options())
+        second = self.stream.subscribe(["sessions", "nothing"], Options())
+        self.line.confirm("e1:sessions=5", "live")
+        self.stream.take(event(6))
+        self.refuse("unknown_channel")
+        self.stream.take(event(7))
+        outcomes = await asyncio.gather(first, second, return_exceptions=True)
+
+        self.assertEqual((self.seen, self.line.asked, self.faults), ([6, 7], [], []))
+        self.assertEqual((outcomes[0], outcomes[1].code), ([], "unknown_channel"))
+
+    async def test_a_change_is_not_confirmed_by_what_is_said_to_the_one_before_it(self):
+        first = self.stream.subscribe(["sessions"], Options())
+        second = self.stream.subscribe(["sessions"], Options(where={"nothing": 1}))
+        self.line.confirm("e1:sessions=5", "live")
+        early = (first.done(), second.done())
+        self.refuse("invalid_message")
+        with self.assertRaises(Refused):
+            await second
+
+        self.assertEqual((early, self.faults), ((True, False), []))
+
+    async def test_what_is_asked_for_just_behind_a_refused_one_holds(self):
+        first = self.stream.subscribe(["sessions", "nothing"], Options())
+        second = self.stream.subscribe(["sessions"], Options())
+        self.refuse("unknown_channel")
+        self.line.confirm("e1:sessions=5", "live")
+        self.stream.take(event(6))
+        outcomes = await asyncio.gather(first, second, return_exceptions=True)
+
+        self.assertEqual((outcomes[0].code, outcomes[1], self.seen), ("unknown_channel", [], [6]))
+
+    async def test_of_two_refused_ones_nothing_is_left(self):
+        both = [self.stream.subscribe(["sessions"], Options(where={name: 1})) for name in ("a", "b")]
+        self.refuse("invalid_message")
+        self.refuse("invalid_message")
+        outcomes = await asyncio.gather(*both, return_exceptions=True)
+
+        self.assertEqual([outcome.code for outcome in outcomes], ["invalid_message"] * 2)
+        self.assertEqual((self.stream.following.places, self.line.asked, self.faults), ({}, [], []))
+
+    async def test_a_change_made_without_a_line_and_refused_on_the_next_leaves_what_was_followed(self):
+        first = self.stream.subscribe(["sessions"], Options())
+        self.line.confirm("e1:sessions=5", "live")
+        await first
+        self.stream.detach()
+        second = self.stream.subscribe(["sessions"], Options(where={"nothing": 1}))
+        self.stream.attach(self.line)
+        self.refuse("invalid_message")
+        with self.assertRaises(Refused):
+            await second
+        asked = [message for message, _ in self.line.asked]
+        self.line.confirm("e1:sessions=5")
+        self.stream.take(event(6))
+
+        self.assertEqual(asked, [{"type": "subscribe", "channels": ["sessions"], "since": "e1:sessions=5"}])
+        self.assertEqual((self.seen, self.faults), ([6], []))
 
     async def test_on_a_new_line_one_channel_that_is_refused_does_not_take_the_others_along(self):
         subscribed = self.stream.subscribe(["photos", "sessions"], Options())

@@ -3,6 +3,7 @@ import { createApplying } from './applying.ts'
 import { createConnection } from './connection.ts'
 import { machine, type Environment } from './environment.ts'
 import { createFollower, type Follower } from './follow.ts'
+import { sendable } from './frames.ts'
 import { createHandlers } from './handlers.ts'
 import { createHolds } from './holds.ts'
 import { createCalls, HttpFailure } from './http-calls.ts'
@@ -75,6 +76,7 @@ export function createClient(options: ClientOptions, environment: Environment = 
     replies,
     isUp,
     onError,
+    onMoved: saver.touch,
     dropLine: (reason) => connection.drop(reason),
     onLost(channels) {
       handlers.emit('lost', channels)
@@ -248,9 +250,10 @@ export function createClient(options: ClientOptions, environment: Environment = 
     async request(message, { timeoutMs = ANSWER_MS } = {}) {
       if (isClosed()) throw closed()
       if (ownTypes.has(message.type)) throw new TypeError(`the client has a method for ${message.type}`)
+      const sent = sendable(message)
       const startedMs = environment.now()
       await whenUp(timeoutMs)
-      return await replies.request(message, timeoutMs - (environment.now() - startedMs))
+      return await replies.request(sent, timeoutMs - (environment.now() - startedMs))
     },
     snapshotThenFollow(source, channels, how) {
       if (isClosed()) throw closed()

@@ -20,8 +20,9 @@ export interface ConnectionOptions {
   /** Which transport the next attempt takes, and what is there to learn from how it goes. */
   readonly choice: {
     next(): Transport
+    /** Events pass: over a WebSocket with the greeting, over HTTP with the first subscription. */
     established(): void
-    /** It never came to a greeting, and nobody said why. */
+    /** It never came to that, and nobody said why. */
     failed(): void
   }
   readonly openLine: (transport: Transport, token: string | undefined, events: LineEvents) => Line
@@ -91,6 +92,7 @@ export function createConnection(options: ConnectionOptions) {
   const heard = (message: Message) => {
     heardMs = now()
     if (status === 'connected') {
+      if (message.type === 'subscription_confirmed') choice.established()
       // Events, and answers to publishes: this server works, it is the line that does not hold.
       if (message['seq'] !== undefined || message.type === 'batch')
         attempts = Math.min(attempts, ATTEMPTS_OF_USE)
@@ -101,7 +103,7 @@ export function createConnection(options: ConnectionOptions) {
     timer('lived', LIVED_MS, () => void (attempts = 0))
     const heartbeatMs = message['heartbeat_ms']
     if (typeof heartbeatMs === 'number') beat(heartbeatMs)
-    choice.established()
+    if (transport === 'websocket') choice.established()
     status = 'connected'
     options.onUp(message)
     if (status === 'connected') options.onStatus('connected')
@@ -127,7 +129,7 @@ export function createConnection(options: ConnectionOptions) {
 
   const ended = (end: LineEnd) => {
     const isUp = status === 'connected'
-    if (!isUp && line && end.code === 1006) choice.failed()
+    if ((!isUp || end.isBlocked) && line && end.code === 1006) choice.failed()
     life += 1
     clearTimers()
     line?.close()

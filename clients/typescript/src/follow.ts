@@ -54,11 +54,16 @@ export function createFollower<T>(
   }
 
   const readOnce = async (): Promise<{ value: T; places: ReadonlyMap<string, number>; epoch: string }> => {
-    const began = channels.map((channel) => [channel, positions.seqOf(channel)] as const)
+    const began = channels.map(
+      (channel) => [channel, positions.epochOf(channel), positions.seqOf(channel)] as const,
+    )
     const { value, cursor } = await (typeof source === 'string' ? read<T>(source) : source(read))
     const parsed = parseCursor(cursor)
     if (!parsed) throw new TypeError(`the snapshot has no cursor: ${cursor}`)
-    if (overflowed || began.some(([channel, seq]) => seq > (parsed.positions.get(channel) ?? 0)))
+    // A stored position of another journal says nothing about this one.
+    const isOlder = ([channel, epoch, seq]: (typeof began)[number]) =>
+      epoch === parsed.epoch && seq > (parsed.positions.get(channel) ?? 0)
+    if (overflowed || began.some(isOlder))
       throw new LightwireError('cursor_gone', 'the state that was read is older than what was seen')
     return { value, places: parsed.positions, epoch: parsed.epoch }
   }
@@ -71,9 +76,12 @@ export function createFollower<T>(
     for (let attempt = 0; !isOver(); attempt += 1) {
       held = []
       overflowed = false
+      const unplaced = channels.filter((channel) => !positions.has(channel))
       try {
         const { value, places, epoch } = await readOnce()
         if (isOver()) break
+        // A subscription that began meanwhile began beyond the state: what lies between would be missing.
+        if (unplaced.some((channel) => positions.seqOf(channel) > (places.get(channel) ?? 0))) continue
         floor = places
         guarded(() => onSnapshot(value))
         for (const event of held.splice(0)) apply(event)

@@ -1,6 +1,10 @@
-/** Frames of the binary framings, which `msgpackr` and an inflater read; text is always JSON. */
-import type { Framing, Message } from './types.ts'
+/** Frames: of what comes those of the binary framings, which `msgpackr` and an inflater read; what is sent is always JSON. */
+import { LightwireError, type Framing, type Message } from './types.ts'
 
+/** What the server takes in one frame (PROTOCOL §2, `too_large`): one byte more ends the connection for good. */
+const SENT_BYTES_MAX = 65_536
+/** Of the number that a line gives to a message. */
+const ID_BYTES_MAX = `,"id":${Number.MAX_SAFE_INTEGER}`.length
 /** More than the server ever sends in one frame. */
 const INFLATED_BYTES_MAX = 1_048_576
 
@@ -10,6 +14,17 @@ type Inflate = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array | Promise<Uint8Arr
 export type Decode = (frame: string | ArrayBuffer) => Message | Promise<Message>
 
 const parse = (text: string) => JSON.parse(text) as Message
+
+/**
+ * A copy that any line can send, whatever its number and whatever becomes of the original.
+ * @throws {LightwireError} `too_large` @throws {TypeError} for what is no JSON
+ */
+export function sendable(message: Message): Message {
+  const text = JSON.stringify(message)
+  if (new TextEncoder().encode(text).length + ID_BYTES_MAX > SENT_BYTES_MAX)
+    throw new LightwireError('too_large', `the message has more than ${SENT_BYTES_MAX} bytes`)
+  return parse(text)
+}
 
 /** Loads what the framing needs. */
 export async function createDecoder(framing: Framing): Promise<Decode> {

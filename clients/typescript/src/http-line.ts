@@ -39,6 +39,8 @@ export function openHttpLine(request: HttpRequest): Line {
   let isOver = false
   let session = ''
   let epoch = ''
+  /** Whether events came by: a proxy may answer each call, and keep a stream until it ends. */
+  let hasPassed = false
   const call = createCalls({ ...request, token: () => token })
   const groups = new Set<Group>()
   /** Up to where events were handed over. */
@@ -96,6 +98,7 @@ export function openHttpLine(request: HttpRequest): Line {
     const first = await pages.next()
     if (signal.aborted) return
     if (first.done) throw new Error('the stream ended before it began')
+    hasPassed = true
     const begun = parseCursor(first.value.cursor ?? '')
     group.epoch = begun?.epoch ?? group.epoch
     for (const channel of channels)
@@ -235,9 +238,11 @@ export function openHttpLine(request: HttpRequest): Line {
       const { response } = json as { response: Message | null }
       if (response) say({ ...response, id })
     } catch (error) {
-      const hasAnswer = error instanceof HttpFailure
+      const isPublish = rest.type === 'publish'
+      // What a proxy says of a server that it does not reach, or not any more, is no answer: the act may have happened.
+      const hasAnswer = error instanceof HttpFailure && !(isPublish && error.code.startsWith('http_5'))
       // With its key it happens once, however often it is asked for; another connection may do.
-      const isRepeatable = !hasAnswer && rest.type === 'publish'
+      const isRepeatable = !hasAnswer && isPublish
       if (isRepeatable && tries < TRIES) return await ask(message, tries + 1)
       if (!hasAnswer || error.status === 401) return end(endOf(error))
       // The session has ended, as one does that is not used for a while.
@@ -259,7 +264,7 @@ export function openHttpLine(request: HttpRequest): Line {
   const change = (act: () => Promise<void>) => {
     changing = changing
       .then(() => (isOver ? undefined : act()))
-      .catch((error: unknown) => end(endOf(error, epoch === '')))
+      .catch((error: unknown) => end({ ...endOf(error, epoch === ''), isBlocked: !hasPassed }))
   }
   change(open)
 

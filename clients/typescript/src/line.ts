@@ -9,6 +9,8 @@ export interface LineEnd {
   readonly retryAfterMs?: number
   /** What to call it, where the close code does not say. */
   readonly name?: string
+  /** Events did not pass: it took what was said, and brought none of them. */
+  readonly isBlocked?: boolean
 }
 
 export interface LineEvents {

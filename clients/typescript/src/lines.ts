@@ -52,15 +52,13 @@ export function createLines(options: LinesOptions) {
       stopLooking()
       if (wanted !== 'auto' || !WebSocket || transport === 'websocket') return
       const again = () => {
-        const mine = environment.after(options.retryWebSocketMs, async () => {
-          const passes = await probeWebSocket(url, WebSocket)
-          // Meanwhile another line may have come.
-          if (cancel !== mine) return
-          if (!passes) return again()
-          choice.reset()
-          onPassing()
+        cancel = environment.after(options.retryWebSocketMs, () => {
+          cancel = probeWebSocket(url, WebSocket, environment, (passes) => {
+            if (!passes) return again()
+            choice.reset()
+            onPassing()
+          })
         })
-        cancel = mine
       }
       again()
     },

@@ -2,6 +2,7 @@
 import { backoffMs } from './backoff.ts'
 import { randomKey, type Environment } from './environment.ts'
 import type { Draft } from './events.ts'
+import { sendable } from './frames.ts'
 import { passing } from './replies.ts'
 import { LightwireError, type Message, type PublishOptions, type Published } from './types.ts'
 
@@ -64,10 +65,12 @@ export function createOutbox({ environment, max, request, isUp }: OutboxOptions)
       if (queue.length >= max)
         return Promise.reject(new LightwireError('queue_full', `${max} publishes wait for their answer`))
       return new Promise((resolve, reject) => {
+        // One that cannot be sent would end each line that it is sent over, and what waits behind it with it.
+        const message = sendable({ type: 'publish', event, key, ...(command ? { command } : {}) })
         const late = () => entry.settle(new LightwireError('timeout', `no answer within ${timeoutMs} ms`))
         const cancel = timeoutMs === undefined ? () => undefined : after(timeoutMs, late)
         const entry: Waiting = {
-          message: { type: 'publish', event, key, ...(command ? { command } : {}) },
+          message,
           settle(outcome) {
             cancel()
             const index = queue.indexOf(entry)

@@ -40,6 +40,7 @@ export function createPositions() {
   return {
     has: (channel: string) => held.has(channel),
     seqOf,
+    epochOf: (channel: string) => held.get(channel)?.epoch,
 
     /** The place of a channel is this one, whatever it was. */
     place: (channel: string, epoch: string, seq: number) => void held.set(channel, { epoch, seq }),

@@ -126,6 +126,8 @@ export function useSnapshot<T>(
   const key = typeof source === 'string' ? source : ''
   return useStore<T | undefined>([key, channels, options], (client) =>
     createStore<T | undefined>(undefined, (update) => {
+      // Thrown here it would take the page down, which is to say that the client is closed.
+      if (client.status === 'closed') return () => undefined
       const { stop } = client.snapshotThenFollow<T>(latest.current.source, channels, {
         ...options,
         onSnapshot: (value) => update(() => value),

@@ -1,6 +1,7 @@
 /** What is subscribed: wished for by the application, confirmed by the server, repaired after a gap, made anew on each line. */
 import type { Environment } from './environment.ts'
 import type { Channel } from './events.ts'
+import { sendable } from './frames.ts'
 import { parseCursor, type Positions } from './positions.ts'
 import { passing, type Replies } from './replies.ts'
 import {
@@ -22,7 +23,9 @@ interface Entry {
   readonly version: number
   /** What it was before, to go back to when the server refuses. */
   before: Entry | undefined
+  /** On this line. */
   isConfirmed: boolean
+  isRefused: boolean
   inBatches: boolean
   recovery: Recovery
 }
@@ -39,6 +42,8 @@ interface SubscriptionsOptions {
   readonly positions: Positions
   readonly replies: Replies
   readonly isUp: () => boolean
+  /** The cursor says something new. */
+  readonly onMoved: () => void
   readonly onLost: (channels: readonly Channel[]) => void
   readonly onError: (error: unknown) => void
   /** Ends the line: it does not do what it should. */
@@ -69,17 +74,22 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     }
     for (const part of positions.since(channels)) {
       const own = part.channels as readonly Channel[]
+      const unplaced = new Set(own.filter((channel) => !positions.has(channel)))
       const sent = new Map(own.map((channel) => [channel, entries.get(channel)]))
       for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 0) + 1)
       replies.ask({ ...message, ...part }, ANSWER_MS, (outcome) => {
         for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 1) - 1)
         if (outcome instanceof LightwireError) refused(outcome, sent)
-        else confirmed(outcome, sent)
+        else confirmed(outcome, sent, unplaced)
       })
     }
   }
 
-  const confirmed = (reply: Message, sent: ReadonlyMap<Channel, Entry | undefined>) => {
+  const confirmed = (
+    reply: Message,
+    sent: ReadonlyMap<Channel, Entry | undefined>,
+    unplaced: ReadonlySet<Channel>,
+  ) => {
     const cursor = parseCursor(String(reply['cursor']))
     const recovery = reply['recovery'] as Partial<Record<Channel, Recovery>>
     const lost: Channel[] = []
@@ -88,12 +98,18 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       const { status } = (entry.recovery = recovery[channel] ?? entry.recovery)
       const seq = cursor.positions.get(channel) ?? 0
       if (status === 'snapshot_required') lost.push(channel)
+      entry.isConfirmed = true
+      entry.before = undefined
+      // Meanwhile a state was read further back: what lies between is asked for.
+      if (unplaced.has(channel) && positions.has(channel) && positions.seqOf(channel) < seq) {
+        send([channel], entry.options)
+        continue
+      }
       // Meanwhile events may have come from the subscription that this one follows.
       const from = status === 'recovered' ? Math.max(seq, positions.seqOf(channel)) : seq
       positions.place(channel, cursor.epoch, from)
-      entry.isConfirmed = true
-      entry.before = undefined
     }
+    options.onMoved()
     if (lost.length > 0) options.onLost(lost)
     settle()
   }
@@ -140,6 +156,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       for (const channel of channels) send([channel], asked)
       return
     }
+    for (const entry of sent.values()) if (entry) entry.isRefused = true
     for (const channel of call?.channels ?? channels) {
       const entry = entries.get(channel)
       if (entry?.version === version) restore(channel, entry)
@@ -151,11 +168,12 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     settle()
   }
 
-  /** As before the refused call; the server never left that, unless part of the call was confirmed. */
+  /** As before the refused call; the server never left that, unless part of the call was confirmed, or it never had it. */
   const restore = (channel: Channel, { before, isConfirmed }: Entry) => {
+    while (before?.isRefused) before = before.before
     if (before) {
       entries.set(channel, before)
-      if (isConfirmed && isUp()) send([channel], before.options)
+      if ((isConfirmed || !before.isConfirmed) && isUp()) send([channel], before.options)
       return
     }
     drop(channel)
@@ -176,20 +194,21 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     optionsOf: (channel: Channel) => entries.get(channel)?.options,
 
     subscribe(channels: readonly Channel[], asked: SubscribeOptions = {}): Promise<Subscribed> {
-      versions += 1
-      const version = versions
-      for (const channel of channels) {
-        const held = entries.get(channel)
-        entries.set(channel, {
-          options: asked,
-          version,
-          before: held?.isConfirmed ? { ...held, before: undefined } : held?.before,
-          isConfirmed: false,
-          inBatches: !isPlain(asked),
-          recovery: { status: 'live' },
-        })
-      }
       return new Promise((resolve, reject) => {
+        sendable({ type: 'subscribe', channels, where: asked.where })
+        versions += 1
+        const version = versions
+        for (const channel of channels) {
+          entries.set(channel, {
+            options: asked,
+            version,
+            before: entries.get(channel),
+            isConfirmed: false,
+            isRefused: false,
+            inBatches: !isPlain(asked),
+            recovery: { status: 'live' },
+          })
+        }
         calls.add({ channels, version, resolve, reject })
         if (isUp()) send(channels, asked)
       })
@@ -209,6 +228,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       repairs.clear()
       const groups = new Map<string, Channel[]>()
       for (const [channel, entry] of entries) {
+        for (let old: Entry | undefined = entry; old; old = old.before) old.isConfirmed = false
         const key = keyOf(entry.options)
         groups.set(key, [...(groups.get(key) ?? []), channel])
       }

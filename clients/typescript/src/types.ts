@@ -159,7 +159,7 @@ export interface Client {
    * things of a channel get all of it, for there is one subscription per channel.
    */
   hold(channels: readonly Channel[], options?: SubscribeOptions): Holding
-  /** Once, also over a lost connection. @throws {LightwireError} `queue_full`, `timeout`, `closed`, the server's code */
+  /** Once, also over a lost connection. @throws {LightwireError} `queue_full`, `too_large`, `timeout`, `closed`, the server's code */
   publish(event: Draft, options?: PublishOptions): Promise<Published>
   /** Sends a message of a custom handler's type once. @throws {LightwireError} `timeout`, `closed`, the server's code */
   request(message: Message, options?: { readonly timeoutMs?: number }): Promise<Message>

@@ -1,4 +1,5 @@
 /** The line over a WebSocket (RFC 6455). */
+import type { Environment } from './environment.ts'
 import { createDecoder, type Decode } from './frames.ts'
 import type { Line, LineRequest } from './line.ts'
 import type { Framing, Message, SocketConstructor, SocketLike } from './types.ts'
@@ -8,6 +9,9 @@ interface WebSocketRequest extends LineRequest {
   readonly framing: Framing
   readonly WebSocket: SocketConstructor
 }
+
+/** A proxy may neither pass an upgrade nor refuse it. */
+const PROBE_MS = 10_000
 
 export const socketUrl = (url: string) => `${url.replace(/^http/, 'ws')}/ws`
 
@@ -80,19 +84,32 @@ export function openWebSocketLine(request: WebSocketRequest): Line {
   }
 }
 
-/** Whether an upgrade passes: a socket without a token, closed as soon as it opens. */
-export function probeWebSocket(url: string, WebSocket: SocketConstructor): Promise<boolean> {
-  return new Promise((resolve) => {
-    try {
-      const socket = new WebSocket(socketUrl(url), ['lightwire.v1.json'])
-      socket.onopen = () => {
-        resolve(true)
-        socket.close(1000)
-      }
-      socket.onerror = () => resolve(false)
-      socket.onclose = () => resolve(false)
-    } catch {
-      resolve(false)
-    }
-  })
+/** Tells whether an upgrade passes: a socket without a token, closed as soon as that is known. Returns what ends it. */
+export function probeWebSocket(
+  url: string,
+  WebSocket: SocketConstructor,
+  { after }: Pick<Environment, 'after'>,
+  tell: (passes: boolean) => void,
+): () => void {
+  let socket: SocketLike | undefined
+  let isOver = false
+  const stop = () => {
+    isOver = true
+    cancel()
+    socket?.close(1000)
+  }
+  const done = (passes: boolean) => {
+    if (isOver) return
+    stop()
+    tell(passes)
+  }
+  const cancel = after(PROBE_MS, () => done(false))
+  try {
+    socket = new WebSocket(socketUrl(url), ['lightwire.v1.json'])
+    socket.onopen = () => done(true)
+    socket.onerror = socket.onclose = () => done(false)
+  } catch {
+    // None was made, so none opens in time.
+  }
+  return stop
 }
