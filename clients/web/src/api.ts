@@ -112,6 +112,11 @@ function passes({ status, code }: ApiError): boolean {
   return code === 'network' || status === 429 || status === 502 || status === 503
 }
 
+/** Whether asking again gives the same no: about what was asked, not about the moment. */
+export function isFinal(error: unknown): boolean {
+  return error instanceof ApiError && error.status >= 400 && error.status < 500 && !passes(error)
+}
+
 async function errorOf(response: Response): Promise<ApiError> {
   const problem = (await response.json().catch(() => ({}))) as Readonly<Record<string, unknown>>
   const text = (name: string) => (typeof problem[name] === 'string' ? problem[name] : undefined)

@@ -1,6 +1,6 @@
 /** The photos that wait for a verdict: read best first, then kept by events; what an event does not say is read. */
 import type { LightwireEvent } from '../../../typescript/src/events.ts'
-import type { Answer } from '../api.ts'
+import { isFinal, type Answer } from '../api.ts'
 import { bound, isAfter, nowhere, placesOf, type Places } from './slice.ts'
 
 const PAGE = 200
@@ -11,6 +11,8 @@ const CARDS_LOW = 60
 const SINGLE_MAX = 8
 /** Between two reads. */
 const PAUSE_MS = 250
+/** After reads that failed, each time twice as long up to here. */
+const RETRY_MAX_MS = 4000
 const RECENT_MAX = 5000
 
 export const QUEUE_PATH = `/api/approval/queue?limit=${PAGE}`
@@ -49,6 +51,7 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
   let total = 0
   let hasMore = false
   let isReading = false
+  let pauseMs = PAUSE_MS
   /** What came while something was being read: the answer may be older. */
   let recent: LightwireEvent[] = []
   /** Counts resets: what a read before one brings is old. */
@@ -121,28 +124,39 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     const ids = [...wanted]
     wanted.clear()
     recent = []
-    try {
-      if (isLow() || ids.length > SINGLE_MAX) {
-        const { value, cursor } = await read<QueueRead>(QUEUE_PATH)
-        if (mine === life) fill(value, placesOf(cursor))
-      } else {
-        await Promise.all(
-          ids.map(async (id) => {
-            const { value, cursor } = await read<PhotoRead>(`/api/photos/${id}`)
-            if (mine === life) put(value, placesOf(cursor))
-          }),
-        )
-      }
-      const missed = mine === life ? recent : []
-      recent = []
-      for (const event of missed) act(event)
-    } catch {
-      // A photo that is gone is no card; without a connection all is read again with the next one.
-    }
+    const isWell =
+      isLow() || ids.length > SINGLE_MAX
+        ? await readQueue(ids)
+        : (await Promise.all(ids.map(readOne))).every((isRead) => isRead)
+    const missed = mine === life ? recent : []
+    recent = []
+    for (const event of missed) act(event)
     onChange()
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+    pauseMs = isWell ? PAUSE_MS : Math.min(2 * pauseMs, RETRY_MAX_MS)
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
     isReading = false
     void pump()
+  }
+  const readQueue = (ids: readonly number[]) =>
+    attempt(ids, async (mine) => {
+      const { value, cursor } = await read<QueueRead>(QUEUE_PATH)
+      if (mine === life) fill(value, placesOf(cursor))
+    })
+  const readOne = (id: number) =>
+    attempt([id], async (mine) => {
+      const { value, cursor } = await read<PhotoRead>(`/api/photos/${id}`)
+      if (mine === life) put(value, placesOf(cursor))
+    })
+  const attempt = async (ids: readonly number[], reading: (mine: number) => Promise<void>) => {
+    const mine = life
+    try {
+      await reading(mine)
+      return true
+    } catch (error) {
+      // Wanted again, for a client that resumes hears of no photo twice; only one that is gone is no card.
+      if (mine === life && !isFinal(error)) for (const id of ids) wanted.add(id)
+      return false
+    }
   }
   const isLow = () => hasMore && cards.size < CARDS_LOW
 
