@@ -165,6 +165,21 @@ test('many photos at once are one read of the queue, best first', async () => {
   expect(approval.list().map(({ id }) => id)).toEqual([2, 3, 1])
 })
 
+test('of a session that is looked at alone all is read, however many of others are better', async () => {
+  const { asked, read } = reader()
+  const approval = createApproval({ read, onChange: () => undefined })
+  const better = Array.from({ length: 199 }, (_, index) => photo(index + 10, { session_id: 2 }))
+  approval.reset({ photos: [...better, photo(1)], total: 202 }, placesOf('e:approval=0,jobs=0,photos=0'))
+
+  approval.lookAt(1)
+  expect(asked.map(({ path }) => path)).toEqual(['/api/approval/queue?limit=200&session_id=1'])
+  expect(approval.sessionHasMore).toBe(true)
+  asked[0]?.answer({ photos: [photo(1), photo(2), photo(3)], total: 3 }, 'e:approval=0,jobs=0,photos=0')
+  await eventually(async () => approval.sessionHasMore, false)
+  expect(approval.list().filter(({ session_id }) => session_id === 1).length).toBe(3)
+  expect(approval.total).toBe(202)
+})
+
 test('photos whose read has no answer are read again, and of several only the one that is gone is left out', async () => {
   const { asked, read } = reader()
   const approval = createApproval({ read, onChange: () => undefined })

@@ -82,6 +82,32 @@ needs('chromium')(
 )
 
 needs('chromium')(
+  'a session that is looked at alone ends by itself, and no key falls on another',
+  async ({ chromium }) => {
+    await using studio = await startStudio(chromium)
+    const { api } = studio
+    await develop(api, await importShoot(api, 'alpha', 2))
+    const others = await importShoot(api, 'beta', 3)
+    await develop(api, others)
+    const page = await studio.open(desk)
+    await openView(page, 'Approval')
+    await page.locator('.card').nth(4).waitFor()
+
+    await page.getByLabel('Session').selectOption({ label: 'alpha' })
+    await eventually(() => page.locator('.card').count(), 2)
+    await page.locator('.card').first().focus()
+    await page.keyboard.press('a')
+    await eventually(() => page.locator('.card').count(), 1)
+    await page.keyboard.press('a')
+    await page.getByText('All of this session are decided. Others still wait.').waitFor()
+    await page.locator('.approval-count', { hasText: /^3$/ }).waitFor()
+    await page.keyboard.press('a')
+    await page.getByLabel('Session').selectOption({ label: 'All sessions' })
+    await seeCards(page, others)
+  },
+)
+
+needs('chromium')(
   'after a kill and a restart the page goes on by itself, and nothing is missing or there twice',
   async ({ chromium }) => {
     await using studio = await startStudio(chromium)

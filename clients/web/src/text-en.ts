@@ -161,6 +161,7 @@ export const english = {
   'approval.title': 'To approve',
   'approval.count': '{count} photos',
   'approval.empty': 'All decided. New photos appear here the moment they are developed.',
+  'approval.empty.session': 'All of this session are decided. Others still wait.',
   'approval.approve': 'Approve',
   'approval.reject': 'Reject',
   'approval.approve.one': 'Approve {photo}',

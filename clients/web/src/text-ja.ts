@@ -163,6 +163,7 @@ export const japanese: Readonly<Record<TextKey, string>> = {
   'approval.title': '承認待ち',
   'approval.count': '{count} 枚',
   'approval.empty': 'すべて判定済みです。現像が終わった写真はすぐここに表示されます。',
+  'approval.empty.session': 'このセッションはすべて判定済みです。ほかにも承認待ちの写真があります。',
   'approval.approve': '承認',
   'approval.reject': '却下',
   'approval.approve.one': '{photo} を承認',

@@ -50,6 +50,9 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
   let places = nowhere
   let total = 0
   let hasMore = false
+  /** The session that somebody looks at alone, 0 for none, and whether more of it may wait than is here. */
+  let session = 0
+  let sessionHasMore = false
   let isReading = false
   let pauseMs = PAUSE_MS
   /** What came while something was being read: the answer may be older. */
@@ -68,6 +71,7 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     places = at
     total = all
     hasMore = all > photos.length
+    sessionHasMore = hasMore
     for (const photo of photos) put(photo, at)
   }
 
@@ -118,7 +122,7 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     void pump()
   }
   const pump = async (): Promise<void> => {
-    if (isReading || (wanted.size === 0 && !isLow())) return
+    if (isReading || (wanted.size === 0 && !isLow() && !isSessionLow())) return
     isReading = true
     const mine = life
     const ids = [...wanted]
@@ -127,7 +131,9 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     const isWell =
       isLow() || ids.length > SINGLE_MAX
         ? await readQueue(ids)
-        : (await Promise.all(ids.map(readOne))).every((isRead) => isRead)
+        : (await Promise.all([...ids.map(readOne), ...(isSessionLow() ? [readSession()] : [])])).every(
+            Boolean,
+          )
     const missed = mine === life ? recent : []
     recent = []
     for (const event of missed) act(event)
@@ -141,6 +147,14 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     attempt(ids, async (mine) => {
       const { value, cursor } = await read<QueueRead>(QUEUE_PATH)
       if (mine === life) fill(value, placesOf(cursor))
+    })
+  const readSession = () =>
+    attempt([], async (mine) => {
+      const asked = session
+      const { value, cursor } = await read<QueueRead>(`${QUEUE_PATH}&session_id=${asked}`)
+      if (mine !== life || asked !== session) return
+      for (const photo of value.photos) put(photo, placesOf(cursor))
+      sessionHasMore = value.total > value.photos.length
     })
   const readOne = (id: number) =>
     attempt([id], async (mine) => {
@@ -159,6 +173,10 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     }
   }
   const isLow = () => hasMore && cards.size < CARDS_LOW
+  const isSessionLow = () =>
+    session !== 0 &&
+    sessionHasMore &&
+    [...cards.values()].filter(({ session_id }) => session_id === session).length < CARDS_LOW
 
   return {
     reset(value: QueueRead, at: Places) {
@@ -175,8 +193,18 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
         hasMore = true
       }
       const changed = act(event)
-      if (isLow()) void pump()
+      if (isLow() || isSessionLow()) void pump()
       return changed
+    },
+    /** At one session alone, 0 for all: what the best of the whole queue leave out of it is read too. */
+    lookAt(id: number) {
+      session = id
+      sessionHasMore = hasMore
+      if (isSessionLow()) void pump()
+    },
+    /** Whether more of the session that is looked at may wait than is here. */
+    get sessionHasMore() {
+      return sessionHasMore
     },
     get total() {
       return total
