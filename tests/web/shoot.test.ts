@@ -82,7 +82,7 @@ needs('chromium')(
 )
 
 needs('chromium')(
-  'a session that is looked at alone ends by itself, and no key falls on another',
+  'a session that is looked at alone ends by itself, and a key decides no more than is meant',
   async ({ chromium }) => {
     await using studio = await startStudio(chromium)
     const { api } = studio
@@ -104,6 +104,22 @@ needs('chromium')(
     await page.keyboard.press('a')
     await page.getByLabel('Session').selectOption({ label: 'All sessions' })
     await seeCards(page, others)
+
+    // A key that is held down decides once, and Caps Lock makes no verdict of a selection.
+    await page.locator('.card').first().focus()
+    for (let press = 0; press < 3; press += 1) await page.keyboard.down('r')
+    await page.keyboard.up('r')
+    await seeCards(page, others.slice(1))
+    const held = { key: 'a', shiftKey: true, bubbles: true, cancelable: true }
+    await page.locator('.card').first().dispatchEvent('keydown', held)
+    await page.getByText('2 selected').waitFor()
+    await page
+      .locator('.card')
+      .first()
+      .dispatchEvent('keydown', { ...held, key: 'A', shiftKey: false })
+    await page.getByText('All decided').waitFor()
+    const queue = await api<{ total: number }>('GET', '/api/approval/queue')
+    expect(queue.body.total).toBe(0)
   },
 )
 

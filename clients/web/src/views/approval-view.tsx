@@ -112,14 +112,19 @@ function Queue() {
       ArrowDown: columns,
     }
     const step = steps[event.key]
+    // Caps Lock turns the letters around.
+    const key = event.key.toLowerCase()
     const one = ids[place]
     const targets = chosen.length > 0 ? chosen : one === undefined ? [] : [one]
     if (step !== undefined) focusAt(place + step)
-    else if (event.key === 'A' && event.shiftKey) setSelected(new Set(ids))
-    else if (event.key === 'a' && rights.apiWrite) decide(targets, 'approve')
-    else if (event.key === 'r' && rights.apiWrite) decide(targets, 'reject')
-    else if ((event.key === 'x' || event.key === ' ') && one !== undefined) select(one, event.shiftKey)
-    else if (event.key === 'Escape') setSelected(new Set())
+    else if ((key === 'x' || key === ' ') && one !== undefined) {
+      // A press is one act, however long it lasts.
+      if (!event.repeat) select(one, event.shiftKey)
+    } else if (event.repeat) return
+    else if (key === 'a' && event.shiftKey) setSelected(new Set(ids))
+    else if (key === 'a' && rights.apiWrite) decide(targets, 'approve')
+    else if (key === 'r' && !event.shiftKey && rights.apiWrite) decide(targets, 'reject')
+    else if (key === 'escape') setSelected(new Set())
     else return
     event.preventDefault()
   }
