@@ -1,4 +1,4 @@
-/** Verdicts on photos: shown at once, sent once, taken back when the server refuses. */
+/** Verdicts on photos: shown at once, sent until there is an answer, taken back when the server refuses. */
 import { ApiError, type Api } from './api.ts'
 
 /** Sent at the same time; the rest waits its turn. */
@@ -14,7 +14,7 @@ export interface Refused {
 }
 
 interface DecisionsOptions {
-  readonly api: Pick<Api, 'change'>
+  readonly api: Pick<Api, 'insist'>
   readonly onChange: () => void
 }
 
@@ -40,7 +40,7 @@ export function createDecisions({ api, onChange }: DecisionsOptions) {
   }
   const send = async (id: number, verdict: Verdict) => {
     try {
-      await api.change('POST', `/api/approval/${id}/${verdict}`)
+      await api.insist('POST', `/api/approval/${id}/${verdict}`)
       // It stays away until its event takes it off the queue, however late that is.
     } catch (error) {
       const { code, currentStatus } =

@@ -60,7 +60,8 @@ export function createLive(token: string | undefined): Live {
     return events.length > BUSY_EVENTS
   }
   const store = createStore(flush)
-  const api = createApi(() => token)
+  const ending = new AbortController()
+  const api = createApi(() => token, ending.signal)
   const model = createModel(api, store.touch)
   const notices = createNotices(() => store.touch('notices'))
   const thumbnails = createThumbnails(api, isPhone ? PHONE_THUMBNAIL : THUMBNAIL)
@@ -129,6 +130,7 @@ export function createLive(token: string | undefined): Live {
       return () => samplers.delete(act)
     },
     close() {
+      ending.abort()
       clearInterval(ticking)
       following?.stop()
       thumbnails.close()

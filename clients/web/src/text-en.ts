@@ -179,7 +179,6 @@ export const english = {
   'approval.waiting': 'Sending {count}…',
   'approval.refused': '{photo} was not changed: {reason}',
   'approval.refused.conflict': 'it is already {status}',
-  'approval.refused.network': 'the server did not answer',
   'approval.refused.forbidden': 'your token does not allow it',
   'approval.refused.other': 'the server says {code}',
   'approval.list': 'Photos to approve',

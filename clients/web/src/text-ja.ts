@@ -181,7 +181,6 @@ export const japanese: Readonly<Record<TextKey, string>> = {
   'approval.waiting': '{count} 件を送信中…',
   'approval.refused': '{photo} は変更されませんでした: {reason}',
   'approval.refused.conflict': 'すでに{status}です',
-  'approval.refused.network': 'サーバーが応答しませんでした',
   'approval.refused.forbidden': 'このトークンでは許可されていません',
   'approval.refused.other': 'サーバーの応答: {code}',
   'approval.list': '承認待ちの写真',

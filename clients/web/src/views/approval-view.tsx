@@ -265,8 +265,8 @@ function refusalText({ t }: Text, { file_name: photo }: Card, refused: Refused |
   const reason =
     code === 'conflict' && known !== undefined
       ? t('approval.refused.conflict', { status: known })
-      : code === 'network' || code === 'forbidden'
-        ? t(`approval.refused.${code}`)
+      : code === 'forbidden'
+        ? t('approval.refused.forbidden')
         : t('approval.refused.other', { code })
   return t('approval.refused', { photo, reason })
 }
