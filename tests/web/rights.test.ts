@@ -90,3 +90,24 @@ needs('chromium')('a token opens what it grants and the page says what it lacks'
   const queue = await api<{ total: number }>('GET', '/api/approval/queue')
   expect(queue.body.total).toBe(2)
 })
+
+needs('chromium')(
+  'where programs of this machine have some rights without a token the page asks for one',
+  async ({ chromium }) => {
+    // Of the first nothing can be read, with the second no events be followed by a page.
+    const env = { LOCAL_SCOPE: 'events:read events:publish api:write' }
+    await using studio = await startStudio(chromium, env)
+    const page = await (await studio.browser.newContext({ ...desk, locale: 'en-GB' })).newPage()
+
+    for (const scope of [env.LOCAL_SCOPE, 'events:read api:read']) {
+      if (scope !== env.LOCAL_SCOPE) {
+        await studio.kill()
+        env.LOCAL_SCOPE = scope
+        await studio.restart()
+      }
+      await page.goto(studio.url())
+      await page.getByLabel('Token').waitFor()
+      await page.getByText('Lightwire prints a link when it starts.').waitFor()
+    }
+  },
+)

@@ -123,9 +123,11 @@ function passes({ status, code }: ApiError): boolean {
   return code === 'network' || passing.has(status)
 }
 
-/** Whether asking again gives the same no: about what was asked, not about the moment. */
+/** Whether asking again gives the same no: it is about what was asked, not about the moment. */
+export const isNo = (status: number) => status >= 400 && status < 500 && !passing.has(status)
+
 export function isFinal(error: unknown): boolean {
-  return error instanceof ApiError && error.status >= 400 && error.status < 500 && !passes(error)
+  return error instanceof ApiError && isNo(error.status)
 }
 
 async function errorOf(response: Response): Promise<ApiError> {

@@ -29,6 +29,7 @@ export interface Link {
 }
 
 export interface Live {
+  readonly hasToken: boolean
   readonly rights: Rights
   readonly api: Api
   readonly client: Client
@@ -115,6 +116,7 @@ export function createLive(token: string | undefined): Live {
   }, SECOND_MS)
 
   return {
+    hasToken: token !== undefined,
     rights,
     api,
     client,
