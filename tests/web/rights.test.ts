@@ -1,5 +1,6 @@
 /** What the page does where it may not, cannot, or may no longer. */
 import { expect, setDefaultTimeout } from 'bun:test'
+import type { Page } from 'playwright-core'
 import { needs } from '../support/needs.ts'
 import { cardOf, desk, develop, eventually, importShoot, openView, phone, startStudio } from './studio.ts'
 
@@ -71,13 +72,28 @@ needs('chromium')('a token opens what it grants and the page says what it lacks'
   await listener.locator('.pill', { hasText: 'Live' }).waitFor()
   await api('POST', '/api/system/errors', { error_type: 'mark', error_message: 'for all' })
   await listener.locator('.alert', { hasText: 'for all' }).waitFor()
-  await listener.getByText('Your token does not list sessions.').waitFor()
+  await listener.getByText('Your token does not open this. Ask for one with events:read:sessions.').waitFor()
   await listener.getByText('Your token does not list jobs.').waitFor()
   await openView(listener, 'Approval')
   await listener.getByText('No rights for this view').waitFor()
 
+  // A number that no event moves on is not shown, and one that events alone tell from the first of them on.
+  const counted = async (page: Page) =>
+    (await page.locator('.count-completed dd, .count-approval dd').allTextContents()).join()
+  const narrow = await studio.open(desk, await tokenFor('events:read:jobs events:read:system api:read'))
+  await narrow.locator('.event', { hasText: 'is developed' }).first().waitFor()
+  await narrow.getByText('Ask for one with events:read:sessions.').waitFor()
+  expect(await counted(narrow)).toBe('–,–')
+  const deaf = await studio.open(desk, await tokenFor('events:read'))
+  await deaf.locator('.event', { hasText: 'is developed' }).first().waitFor()
+  expect(await counted(deaf)).toBe('–,–')
+  await develop(api, await importShoot(api, 'lookbook', 1))
+  await eventually(() => counted(deaf), '3,3')
+  expect(await counted(narrow)).toBe('–,–')
+
   const nobody = await studio.open(desk, await tokenFor('api:write'))
   await nobody.getByText('Your token opens no events.').waitFor()
+  await nobody.locator('.pill', { hasText: 'Live' }).waitFor()
 
   const brief = await studio.open(desk, await tokenFor('events:read api:read', 4))
   await brief.getByText('Your token has ended.').waitFor()
@@ -88,7 +104,7 @@ needs('chromium')('a token opens what it grants and the page says what it lacks'
   await wrong.getByRole('button', { name: 'Open' }).click()
   await wrong.locator('.session', { hasText: 'harbour' }).waitFor()
   const queue = await api<{ total: number }>('GET', '/api/approval/queue')
-  expect(queue.body.total).toBe(2)
+  expect(queue.body.total).toBe(3)
 })
 
 needs('chromium')(

@@ -68,10 +68,8 @@ export function createDecisions({ api, onChange }: DecisionsOptions) {
         if (!isThere(id) && !queue.some((one) => one.id === id)) sending.delete(id)
       for (const id of refused.keys()) if (!isThere(id)) refused.delete(id)
     },
-    /** Photos of the queue that are decided here and not yet there. */
-    get ahead() {
-      return sending.size
-    },
+    /** What is left of so many that wait there: some are decided here already. Undefined where nobody knows. */
+    left: (total: number | undefined) => total && Math.max(0, total - sending.size),
     get waiting() {
       return queue.length + underWay
     },

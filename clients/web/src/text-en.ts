@@ -55,6 +55,7 @@ export const english = {
 
   'none.title': 'No rights for this view',
   'none.live': 'Your token opens no events. Ask for one with events:read and api:read.',
+  'none.channel': 'Your token does not open this. Ask for one with events:read:{channel}.',
   'none.approval': 'Your token does not open the approval queue. Ask for one with events:read and api:read.',
   'none.operations': 'This view needs a token with the scope admin.',
   'none.write': 'You may look, but not decide: your token lacks api:write.',

@@ -56,6 +56,7 @@ export const japanese: Readonly<Record<TextKey, string>> = {
 
   'none.title': 'この画面を見る権限がありません',
   'none.live': 'このトークンではイベントを受信できません。events:read と api:read を含むトークンが必要です。',
+  'none.channel': 'このトークンではここを開けません。events:read:{channel} を含むトークンが必要です。',
   'none.approval': 'このトークンでは承認待ちを開けません。events:read と api:read を含むトークンが必要です。',
   'none.operations': 'この画面には admin スコープのトークンが必要です。',
   'none.write': '閲覧のみ可能です。判定には api:write を含むトークンが必要です。',

@@ -48,7 +48,7 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
   const cards = new Map<number, Card>()
   const wanted = new Set<number>()
   let places = nowhere
-  let total = 0
+  let total: number | undefined
   let hasMore = false
   /** The session that somebody looks at alone, 0 for none, and whether more of it may wait than is here. */
   let session = 0
@@ -66,11 +66,12 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     if (cards.size > CARDS_MAX) hasMore = true
     bound(cards, CARDS_MAX)
   }
-  const fill = ({ photos, total: all }: QueueRead, at: Places) => {
+  const fill = (queue: QueueRead | undefined, at: Places) => {
+    const photos = queue?.photos ?? []
     cards.clear()
     places = at
-    total = all
-    hasMore = all > photos.length
+    total = queue?.total
+    hasMore = (total ?? 0) > photos.length
     sessionHasMore = hasMore
     for (const photo of photos) put(photo, at)
   }
@@ -179,7 +180,7 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     [...cards.values()].filter(({ session_id }) => session_id === session).length < CARDS_LOW
 
   return {
-    reset(value: QueueRead, at: Places) {
+    reset(value: QueueRead | undefined, at: Places) {
       life += 1
       wanted.clear()
       recent = []
@@ -206,6 +207,7 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     get sessionHasMore() {
       return sessionHasMore
     },
+    /** Undefined while nothing says it. */
     get total() {
       return total
     },

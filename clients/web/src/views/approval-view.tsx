@@ -54,7 +54,7 @@ function Queue() {
   const ids = cards.map(({ id }) => id)
   const chosen = ids.filter((id) => selected.has(id))
   const place = Math.max(0, ids.indexOf(current))
-  const left = Math.max(0, approval.total - decisions.ahead)
+  const left = decisions.left(approval.total)
   useEffect(() => {
     approval.lookAt(chosenId)
     return () => approval.lookAt(0)
@@ -144,7 +144,8 @@ function Queue() {
     <section className="approval" aria-labelledby="approval-title">
       <header className="approval-head">
         <h2 id="approval-title">
-          {t('approval.title')} <span className="approval-count">{number(left)}</span>
+          {t('approval.title')}{' '}
+          <span className="approval-count">{left === undefined ? '–' : number(left)}</span>
         </h2>
         {(sessionIds.length > 1 || chosenId !== 0) && (
           <select
