@@ -177,6 +177,38 @@ needs('chromium')(
 )
 
 needs('chromium')(
+  'the feed stands still while it is read, and a page that lost the server says when it last heard of it',
+  async ({ chromium }) => {
+    await using studio = await startStudio(chromium)
+    const { api } = studio
+    const report = (error_message: string) =>
+      api('POST', '/api/system/errors', { error_type: 'mark', error_message })
+    for (let number = 0; number < 60; number += 1) await report(`old ${number}`)
+    const page = await studio.open({ ...desk, timezoneId: 'UTC' })
+    const at = (place: number) => page.locator(`.event[aria-posinset="${place}"]`)
+    await at(1).getByText('old 59').waitFor()
+
+    await page.getByRole('button', { name: 'sessions', exact: true }).click()
+    await page.evaluate(`document.querySelector('.feed-scroll').scrollTo(0, 900)`)
+    await at(1).waitFor({ state: 'detached' })
+    await api('POST', '/api/sessions', { name: 'hidden', import_folder: '/hidden' })
+    for (let number = 0; number < 5; number += 1) await report(`new ${number}`)
+    await page.getByRole('button', { name: '5 newer' }).click()
+    await at(1).getByText('new 4').waitFor()
+
+    // The clock goes on while nothing comes.
+    const heardMs = Date.now()
+    await page.clock.setFixedTime(heardMs)
+    await report('the last')
+    await at(1).getByText('the last').waitFor()
+    await page.clock.setFixedTime(heardMs + 600_000)
+    await studio.kill()
+    const time = new Date(heardMs).toISOString().slice(11, 19)
+    await page.getByText(`What you see is from ${time}`).waitFor()
+  },
+)
+
+needs('chromium')(
   'an operator sees who is connected, speaks to all, traces one, pairs a phone and sends it away',
   async ({ chromium }) => {
     await using studio = await startStudio(chromium)

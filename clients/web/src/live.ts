@@ -39,7 +39,7 @@ export interface Live {
   readonly decisions: Decisions
   readonly thumbnails: Thumbnails
   readonly link: () => Link
-  /** Until when what is shown was true: now, or when the connection was lost. */
+  /** Until when what is shown is known to be true: now, or when something last came, however late the loss was noticed. */
   readonly lastHeard: () => number
   /** Calls with each sample that the server sends. Returns what ends it. */
   onSample(act: () => void): () => void
@@ -79,11 +79,11 @@ export function createLive(token: string | undefined): Live {
   })
   let heard = Date.now()
   client.onStatus((status, code) => {
-    if (link.status === 'connected') heard = Date.now()
     link = { status, code }
     store.touch('link')
   })
   client.onMessage((message) => {
+    heard = Date.now()
     const { type } = message
     if (type === 'resource_sample') {
       // The server's own message, as asyncapi.yaml has it.
@@ -99,10 +99,12 @@ export function createLive(token: string | undefined): Live {
           batchMs: isPhone ? PHONE_BATCH_MS : BATCH_MS,
           ...(isPhone ? { conflate: true } : {}),
           onSnapshot(loaded) {
+            heard = Date.now()
             waiting = []
             model.reset(loaded)
           },
           onEvent(event) {
+            heard = Date.now()
             waiting.push(event)
             if (waiting.length >= WAITING_MAX) flush()
             store.request()
