@@ -101,3 +101,28 @@ needs('chromium')(
     expect(queue.body.photos.map(({ file_name }) => file_name)).toEqual(['harbour-002.jpg'])
   },
 )
+
+/** Elements whose words take more than one line. */
+const broken = `[...document.querySelectorAll('.chip')].filter((chip) => {
+  const words = document.createRange()
+  words.selectNodeContents(chip)
+  return words.getClientRects().length > 1
+}).map(({ textContent }) => textContent)`
+
+needs('chromium')(
+  'on a phone no view is wider than the page, and no word of a button is broken',
+  async ({ chromium }) => {
+    await using studio = await startStudio(chromium)
+    const { api } = studio
+    const name = 'The wedding of Aiko and Haruto in the old harbour of Yokohama, second day, the evening'
+    for (const end of ['one', 'two']) await develop(api, await importShoot(api, `${name}, ${end}`, 1))
+    const page = await studio.open({ ...phone, locale: 'ja-JP' })
+    const width = () => page.evaluate('document.documentElement.scrollWidth')
+
+    await page.locator('.event').first().waitFor()
+    expect([await width(), await page.evaluate(broken)]).toEqual([phone.viewport.width, []])
+    await page.getByRole('link', { name: '承認' }).click()
+    await page.locator('.approval-head select').waitFor()
+    expect(await width()).toBe(phone.viewport.width)
+  },
+)

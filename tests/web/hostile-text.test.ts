@@ -104,7 +104,7 @@ needs('chromium')(
       await page.getByRole('button', { name: /^Show \d+ more/ }).click()
       await page.getByRole('button', { name: 'every step' }).click()
       for (let end = 0; end < 12; end += 1) {
-        await page.locator('.feed-scroll').evaluate('(box) => box.scrollBy(0, 900)')
+        await page.evaluate(`document.querySelector('.feed-scroll').scrollBy(0, 900)`)
         expect(await findings(page)).toEqual({ ran: [], planted: [] })
       }
       await eventually(() => page.locator('.alert').count(), 20)

@@ -1,12 +1,15 @@
 /** What the web app knows, event by event: each part begins where it was read, however late the others were. */
 import { expect, test } from 'bun:test'
 import type { LightwireEvent } from '../../clients/typescript/src/events.ts'
+import { ApiError } from '../../clients/web/src/api.ts'
 import { createAlerts } from '../../clients/web/src/model/alerts.ts'
 import { createApproval, type PhotoRead } from '../../clients/web/src/model/approval.ts'
 import { createFeed } from '../../clients/web/src/model/feed.ts'
 import { createJobs, timeLeft } from '../../clients/web/src/model/jobs.ts'
+import { createNames } from '../../clients/web/src/model/names.ts'
 import { createSessions } from '../../clients/web/src/model/sessions.ts'
 import { earliest, placesOf } from '../../clients/web/src/model/slice.ts'
+import { eventually } from './studio.ts'
 
 const timestamp = '2026-01-01T00:00:00.000Z'
 
@@ -36,15 +39,27 @@ const photo = (id: number, more: Partial<PhotoRead> = {}): PhotoRead => ({
 
 /** Answers reads when the test says so. */
 function reader() {
-  const asked: { path: string; answer: (value: unknown, cursor: string) => void }[] = []
+  interface Asked {
+    readonly path: string
+    answer(value: unknown, cursor: string): void
+    fail(status: number): void
+  }
+  const asked: Asked[] = []
   return {
     asked,
     read: <T>(path: string) =>
-      new Promise<{ value: T; cursor: string }>((resolve) =>
-        asked.push({ path, answer: (value, cursor) => resolve({ value: value as T, cursor }) }),
+      new Promise<{ value: T; cursor: string }>((resolve, reject) =>
+        asked.push({
+          path,
+          answer: (value, cursor) => resolve({ value: value as T, cursor }),
+          fail: (status) => reject(noAnswer(status)),
+        }),
       ),
   }
 }
+
+/** @param status 0 where the server cannot be reached */
+const noAnswer = (status: number) => new ApiError(status === 0 ? 'network' : `http_${status}`, '', status)
 
 test('the cursor of several reads is before each of them, channel by channel', () => {
   expect(earliest(['e:jobs=5,photos=9', 'e:jobs=7,photos=8'])).toBe('e:jobs=5,photos=8')
@@ -148,6 +163,65 @@ test('many photos at once are one read of the queue, best first', async () => {
   asked[1]?.answer({ photos, total: 3 }, 'e:approval=20,jobs=20,photos=0')
   await Bun.sleep(0)
   expect(approval.list().map(({ id }) => id)).toEqual([2, 3, 1])
+})
+
+test('of a session that is looked at alone all is read, however many of others are better', async () => {
+  const { asked, read } = reader()
+  const approval = createApproval({ read, onChange: () => undefined })
+  const better = Array.from({ length: 199 }, (_, index) => photo(index + 10, { session_id: 2 }))
+  approval.reset({ photos: [...better, photo(1)], total: 202 }, placesOf('e:approval=0,jobs=0,photos=0'))
+
+  approval.lookAt(1)
+  expect(asked.map(({ path }) => path)).toEqual(['/api/approval/queue?limit=200&session_id=1'])
+  expect(approval.sessionHasMore).toBe(true)
+  asked[0]?.answer({ photos: [photo(1), photo(2), photo(3)], total: 3 }, 'e:approval=0,jobs=0,photos=0')
+  await eventually(async () => approval.sessionHasMore, false)
+  expect(approval.list().filter(({ session_id }) => session_id === 1).length).toBe(3)
+  expect(approval.total).toBe(202)
+})
+
+test('photos whose read has no answer are read again, and of several only the one that is gone is left out', async () => {
+  const { asked, read } = reader()
+  const approval = createApproval({ read, onChange: () => undefined })
+  approval.reset({ photos: [], total: 0 }, placesOf('e:approval=0,jobs=0,photos=0'))
+  const complete = (id: number) =>
+    approval.apply(event('jobs', id, 'job_completed', { job_id: String(id), photo_id: id }))
+  complete(1)
+  for (const id of [2, 3, 4]) complete(id)
+
+  asked[0]?.fail(0)
+  await eventually(async () => asked.length, 5)
+  expect(asked.slice(1).map(({ path }) => path.split('/').at(-1))).toEqual(['2', '3', '4', '1'])
+  asked[1]?.fail(404)
+  asked[2]?.fail(503)
+  for (const [place, id] of [
+    [3, 4],
+    [4, 1],
+  ] as const)
+    asked[place]?.answer(photo(id), 'e:approval=1,jobs=4')
+  await eventually(async () => asked.length, 6)
+  expect(asked[5]?.path).toBe('/api/photos/3')
+  asked[5]?.answer(photo(3), 'e:approval=1,jobs=4')
+  await eventually(async () => approval.list().map(({ id }) => id), [4, 3, 1])
+})
+
+test('a name is asked for again when there was no answer, and is a number when there is none', async () => {
+  const asked: number[] = []
+  const names = createNames({
+    async read(id) {
+      asked.push(id)
+      if (id === 1) throw noAnswer(404)
+      if (asked.length < 3) throw noAnswer(429)
+      return 'two.jpg'
+    },
+    onChange: () => undefined,
+  })
+  names.want(1)
+  names.want(2)
+
+  await eventually(async () => names.of(2), 'two.jpg')
+  names.want(1)
+  expect([asked, names.of(1)]).toEqual([[1, 2, 2], ''])
 })
 
 test('the feed keeps the newest two thousand of each kind, however many come', () => {

@@ -1,5 +1,6 @@
 /** What the page does where it may not, cannot, or may no longer. */
 import { expect, setDefaultTimeout } from 'bun:test'
+import type { Page } from 'playwright-core'
 import { needs } from '../support/needs.ts'
 import { cardOf, desk, develop, eventually, importShoot, openView, phone, startStudio } from './studio.ts'
 
@@ -30,19 +31,23 @@ needs('chromium')('a verdict that the server refuses is taken back, and says why
   await page.getByRole('button', { name: `Approve ${first.file_name}` }).click()
   await cardOf(page, first).getByText('it is already rejected').waitFor()
 
-  // An answer that is lost is asked for again with the same key: it happens once.
+  // An answer that is lost, and those that a server gives which is not ready, are asked for again with the same key: it happens once.
+  const busy = 6
   const keys: (string | undefined)[] = []
   await page.route(`**/api/approval/${second.id}/approve`, async (route) => {
     keys.push(route.request().headers()['idempotency-key'])
-    if (keys.length > 1) return await route.continue()
-    await route.fetch()
-    await route.abort()
+    if (keys.length === 1) {
+      await route.fetch()
+      return await route.abort()
+    }
+    if (keys.length <= busy + 1) return await route.fulfill({ status: 503, headers: { 'Retry-After': '0' } })
+    await route.continue()
   })
   await page.getByRole('button', { name: `Approve ${second.file_name}` }).click()
   await cardOf(page, second).waitFor({ state: 'detached' })
   await page.getByText('Sending').waitFor({ state: 'detached' })
-  expect(keys.length).toBe(2)
-  expect(keys[0]).toBe(keys[1])
+  expect(keys.length).toBe(busy + 2)
+  expect(new Set(keys).size).toBe(1)
   await eventually(() => page.locator('.card-refusal').count(), 1)
 })
 
@@ -67,13 +72,28 @@ needs('chromium')('a token opens what it grants and the page says what it lacks'
   await listener.locator('.pill', { hasText: 'Live' }).waitFor()
   await api('POST', '/api/system/errors', { error_type: 'mark', error_message: 'for all' })
   await listener.locator('.alert', { hasText: 'for all' }).waitFor()
-  await listener.getByText('Your token does not list sessions.').waitFor()
+  await listener.getByText('Your token does not open this. Ask for one with events:read:sessions.').waitFor()
   await listener.getByText('Your token does not list jobs.').waitFor()
   await openView(listener, 'Approval')
   await listener.getByText('No rights for this view').waitFor()
 
+  // A number that no event moves on is not shown, and one that events alone tell from the first of them on.
+  const counted = async (page: Page) =>
+    (await page.locator('.count-completed dd, .count-approval dd').allTextContents()).join()
+  const narrow = await studio.open(desk, await tokenFor('events:read:jobs events:read:system api:read'))
+  await narrow.locator('.event', { hasText: 'is developed' }).first().waitFor()
+  await narrow.getByText('Ask for one with events:read:sessions.').waitFor()
+  expect(await counted(narrow)).toBe('–,–')
+  const deaf = await studio.open(desk, await tokenFor('events:read'))
+  await deaf.locator('.event', { hasText: 'is developed' }).first().waitFor()
+  expect(await counted(deaf)).toBe('–,–')
+  await develop(api, await importShoot(api, 'lookbook', 1))
+  await eventually(() => counted(deaf), '3,3')
+  expect(await counted(narrow)).toBe('–,–')
+
   const nobody = await studio.open(desk, await tokenFor('api:write'))
   await nobody.getByText('Your token opens no events.').waitFor()
+  await nobody.locator('.pill', { hasText: 'Live' }).waitFor()
 
   const brief = await studio.open(desk, await tokenFor('events:read api:read', 4))
   await brief.getByText('Your token has ended.').waitFor()
@@ -84,5 +104,26 @@ needs('chromium')('a token opens what it grants and the page says what it lacks'
   await wrong.getByRole('button', { name: 'Open' }).click()
   await wrong.locator('.session', { hasText: 'harbour' }).waitFor()
   const queue = await api<{ total: number }>('GET', '/api/approval/queue')
-  expect(queue.body.total).toBe(2)
+  expect(queue.body.total).toBe(3)
 })
+
+needs('chromium')(
+  'where programs of this machine have some rights without a token the page asks for one',
+  async ({ chromium }) => {
+    // Of the first nothing can be read, with the second no events be followed by a page.
+    const env = { LOCAL_SCOPE: 'events:read events:publish api:write' }
+    await using studio = await startStudio(chromium, env)
+    const page = await (await studio.browser.newContext({ ...desk, locale: 'en-GB' })).newPage()
+
+    for (const scope of [env.LOCAL_SCOPE, 'events:read api:read']) {
+      if (scope !== env.LOCAL_SCOPE) {
+        await studio.kill()
+        env.LOCAL_SCOPE = scope
+        await studio.restart()
+      }
+      await page.goto(studio.url())
+      await page.getByLabel('Token').waitFor()
+      await page.getByText('Lightwire prints a link when it starts.').waitFor()
+    }
+  },
+)

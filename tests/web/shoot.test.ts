@@ -82,6 +82,48 @@ needs('chromium')(
 )
 
 needs('chromium')(
+  'a session that is looked at alone ends by itself, and a key decides no more than is meant',
+  async ({ chromium }) => {
+    await using studio = await startStudio(chromium)
+    const { api } = studio
+    await develop(api, await importShoot(api, 'alpha', 2))
+    const others = await importShoot(api, 'beta', 3)
+    await develop(api, others)
+    const page = await studio.open(desk)
+    await openView(page, 'Approval')
+    await page.locator('.card').nth(4).waitFor()
+
+    await page.getByLabel('Session').selectOption({ label: 'alpha' })
+    await eventually(() => page.locator('.card').count(), 2)
+    await page.locator('.card').first().focus()
+    await page.keyboard.press('a')
+    await eventually(() => page.locator('.card').count(), 1)
+    await page.keyboard.press('a')
+    await page.getByText('All of this session are decided. Others still wait.').waitFor()
+    await page.locator('.approval-count', { hasText: /^3$/ }).waitFor()
+    await page.keyboard.press('a')
+    await page.getByLabel('Session').selectOption({ label: 'All sessions' })
+    await seeCards(page, others)
+
+    // A key that is held down decides once, and Caps Lock makes no verdict of a selection.
+    await page.locator('.card').first().focus()
+    for (let press = 0; press < 3; press += 1) await page.keyboard.down('r')
+    await page.keyboard.up('r')
+    await seeCards(page, others.slice(1))
+    const held = { key: 'a', shiftKey: true, bubbles: true, cancelable: true }
+    await page.locator('.card').first().dispatchEvent('keydown', held)
+    await page.getByText('2 selected').waitFor()
+    await page
+      .locator('.card')
+      .first()
+      .dispatchEvent('keydown', { ...held, key: 'A', shiftKey: false })
+    await page.getByText('All decided').waitFor()
+    const queue = await api<{ total: number }>('GET', '/api/approval/queue')
+    expect(queue.body.total).toBe(0)
+  },
+)
+
+needs('chromium')(
   'after a kill and a restart the page goes on by itself, and nothing is missing or there twice',
   async ({ chromium }) => {
     await using studio = await startStudio(chromium)
@@ -131,6 +173,38 @@ needs('chromium')(
     await page.reload()
     await page.locator('.alert', { hasText: 'number 18.' }).waitFor()
     await eventually(() => marks.count(), 1)
+  },
+)
+
+needs('chromium')(
+  'the feed stands still while it is read, and a page that lost the server says when it last heard of it',
+  async ({ chromium }) => {
+    await using studio = await startStudio(chromium)
+    const { api } = studio
+    const report = (error_message: string) =>
+      api('POST', '/api/system/errors', { error_type: 'mark', error_message })
+    for (let number = 0; number < 60; number += 1) await report(`old ${number}`)
+    const page = await studio.open({ ...desk, timezoneId: 'UTC' })
+    const at = (place: number) => page.locator(`.event[aria-posinset="${place}"]`)
+    await at(1).getByText('old 59').waitFor()
+
+    await page.getByRole('button', { name: 'sessions', exact: true }).click()
+    await page.evaluate(`document.querySelector('.feed-scroll').scrollTo(0, 900)`)
+    await at(1).waitFor({ state: 'detached' })
+    await api('POST', '/api/sessions', { name: 'hidden', import_folder: '/hidden' })
+    for (let number = 0; number < 5; number += 1) await report(`new ${number}`)
+    await page.getByRole('button', { name: '5 newer' }).click()
+    await at(1).getByText('new 4').waitFor()
+
+    // The clock goes on while nothing comes.
+    const heardMs = Date.now()
+    await page.clock.setFixedTime(heardMs)
+    await report('the last')
+    await at(1).getByText('the last').waitFor()
+    await page.clock.setFixedTime(heardMs + 600_000)
+    await studio.kill()
+    const time = new Date(heardMs).toISOString().slice(11, 19)
+    await page.getByText(`What you see is from ${time}`).waitFor()
   },
 )
 

@@ -3,6 +3,8 @@ import { randomKey } from '../../typescript/src/environment.ts'
 
 const TRIES = 4
 const PAUSE_MS = 500
+/** Where the server does not say how long to wait. */
+const PAUSE_MAX_MS = 5000
 const TIMEOUT_MS = 15_000
 
 export interface Answer<T> {
@@ -27,8 +29,10 @@ export class ApiError extends Error {
 export interface Api {
   /** @throws {ApiError} */
   get<T>(path: string, signal?: AbortSignal): Promise<Answer<T>>
-  /** Once, whatever happens to the answer. @throws {ApiError} */
+  /** Once, whatever happens to the answer; given up after some tries. @throws {ApiError} */
   change<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<Answer<T>>
+  /** The same, given up only when the server says no or this life of the page ends. @throws {ApiError} */
+  insist(method: 'POST', path: string): Promise<Answer<unknown>>
   /** For answers that the server keeps no copy of. @throws {ApiError} */
   post<T>(path: string, body: object): Promise<Answer<T>>
   /** Where the journal stands now, for who may read events and nothing else. @throws {ApiError} */
@@ -37,7 +41,8 @@ export interface Api {
   blob(path: string, signal: AbortSignal): Promise<Blob>
 }
 
-export function createApi(token: () => string | undefined): Api {
+/** @param ended of the life of the page that this is for */
+export function createApi(token: () => string | undefined, ended: AbortSignal): Api {
   const send = async (path: string, init: RequestInit): Promise<Response> => {
     const held = token()
     const headers = new Headers(init.headers)
@@ -61,30 +66,33 @@ export function createApi(token: () => string | undefined): Api {
     // The route's own shape, as openapi.yaml has it.
     return { value: value as T, cursor: response.headers.get('Lightwire-Cursor') ?? '' }
   }
+  const repeat = async <T>(tries: number, method: string, path: string, body: object): Promise<Answer<T>> => {
+    const headers = { 'Idempotency-Key': randomKey() }
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await json(path, { method, headers, body: JSON.stringify(body) })
+      } catch (error) {
+        if (!(error instanceof ApiError) || !passes(error) || attempt >= tries || ended.aborted) throw error
+        const pause = Math.min(PAUSE_MS * 2 ** attempt, PAUSE_MAX_MS) * (0.5 + Math.random() / 2)
+        const waitMs = Math.min(error.retryAfterMs ?? pause, TIMEOUT_MS)
+        await new Promise((resolve) => setTimeout(resolve, waitMs))
+      }
+    }
+  }
   return {
     get: (path, signal) => json(path, { method: 'GET', signal: signal ?? null }),
     post: (path, body) => json(path, { method: 'POST', body: JSON.stringify(body) }),
-    async change(method, path, body = {}) {
-      const headers = { 'Idempotency-Key': randomKey() }
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return await json(path, { method, headers, body: JSON.stringify(body) })
-        } catch (error) {
-          if (!(error instanceof ApiError) || !passes(error) || attempt === TRIES) throw error
-          const pause = error.retryAfterMs ?? PAUSE_MS * 2 ** attempt * (0.5 + Math.random() / 2)
-          await new Promise((resolve) => setTimeout(resolve, Math.min(pause, TIMEOUT_MS)))
-        }
-      }
-    },
+    change: (method, path, body = {}) => repeat(TRIES, method, path, body),
+    insist: (method, path) => repeat(Infinity, method, path, {}),
     async head(channels) {
-      const ended = new AbortController()
+      const over = new AbortController()
       try {
         const { body } = await send(`/api/events/stream?channels=${channels.join(',')}`, {
-          signal: ended.signal,
+          signal: over.signal,
         })
         return await firstId(body)
       } finally {
-        ended.abort()
+        over.abort()
       }
     },
     async blob(path, signal) {
@@ -107,9 +115,19 @@ async function firstId(body: ReadableStream<Uint8Array> | null): Promise<string>
   throw new ApiError('network', 'the stream ended before it began')
 }
 
+/** Timeouts, a full house, and proxies before a server that restarts. */
+const passing: ReadonlySet<number> = new Set([408, 429, 502, 503, 504])
+
 /** Whether the same request may go well a moment later. */
 function passes({ status, code }: ApiError): boolean {
-  return code === 'network' || status === 429 || status === 502 || status === 503
+  return code === 'network' || passing.has(status)
+}
+
+/** Whether asking again gives the same no: it is about what was asked, not about the moment. */
+export const isNo = (status: number) => status >= 400 && status < 500 && !passing.has(status)
+
+export function isFinal(error: unknown): boolean {
+  return error instanceof ApiError && isNo(error.status)
 }
 
 async function errorOf(response: Response): Promise<ApiError> {

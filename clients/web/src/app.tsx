@@ -1,5 +1,6 @@
 /** The page as a whole: with a token, or where none is needed, one life of it; else the way in. */
 import { useEffect, useMemo, useState } from 'react'
+import { isNo } from './api.ts'
 import { createLive, type Live } from './live.ts'
 import { keepToken, takeToken } from './session.ts'
 import { chooseLanguage, createText, TextProvider, type Language } from './text.tsx'
@@ -59,7 +60,8 @@ export function App({ startToken, startLanguage }: AppProps) {
       const answer = await fetch('/api/queue', { cache: 'no-store' }).catch(() => undefined)
       if (isOver) return
       if (answer?.ok) return begin(undefined)
-      if (answer?.status === 401) return setReason('missing')
+      // Without a token this machine's programs may have some rights, and not this one.
+      if (answer && isNo(answer.status)) return setReason('missing')
       setReason('unreachable')
       timer = setTimeout(() => void look(), RETRY_MS)
     }
@@ -78,7 +80,10 @@ export function App({ startToken, startLanguage }: AppProps) {
     const stop = live.store.subscribe('link', () => {
       const { status, code } = live.link()
       if (status !== 'closed') return
-      end(code === 'disconnected' ? 'revoked' : Date.now() > expiresAt ? 'expired' : 'refused')
+      if (code === 'disconnected') end('revoked')
+      // None was given that could be refused.
+      else if (!live.hasToken) end('missing')
+      else end(Date.now() > expiresAt ? 'expired' : 'refused')
     })
     return () => {
       clearTimeout(timer)

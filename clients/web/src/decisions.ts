@@ -1,4 +1,4 @@
-/** Verdicts on photos: shown at once, sent once, taken back when the server refuses. */
+/** Verdicts on photos: shown at once, sent until there is an answer, taken back when the server refuses. */
 import { ApiError, type Api } from './api.ts'
 
 /** Sent at the same time; the rest waits its turn. */
@@ -14,7 +14,7 @@ export interface Refused {
 }
 
 interface DecisionsOptions {
-  readonly api: Pick<Api, 'change'>
+  readonly api: Pick<Api, 'insist'>
   readonly onChange: () => void
 }
 
@@ -40,7 +40,7 @@ export function createDecisions({ api, onChange }: DecisionsOptions) {
   }
   const send = async (id: number, verdict: Verdict) => {
     try {
-      await api.change('POST', `/api/approval/${id}/${verdict}`)
+      await api.insist('POST', `/api/approval/${id}/${verdict}`)
       // It stays away until its event takes it off the queue, however late that is.
     } catch (error) {
       const { code, currentStatus } =
@@ -68,10 +68,8 @@ export function createDecisions({ api, onChange }: DecisionsOptions) {
         if (!isThere(id) && !queue.some((one) => one.id === id)) sending.delete(id)
       for (const id of refused.keys()) if (!isThere(id)) refused.delete(id)
     },
-    /** Photos of the queue that are decided here and not yet there. */
-    get ahead() {
-      return sending.size
-    },
+    /** What is left of so many that wait there: some are decided here already. Undefined where nobody knows. */
+    left: (total: number | undefined) => total && Math.max(0, total - sending.size),
     get waiting() {
       return queue.length + underWay
     },

@@ -29,6 +29,7 @@ export interface Link {
 }
 
 export interface Live {
+  readonly hasToken: boolean
   readonly rights: Rights
   readonly api: Api
   readonly client: Client
@@ -38,7 +39,7 @@ export interface Live {
   readonly decisions: Decisions
   readonly thumbnails: Thumbnails
   readonly link: () => Link
-  /** Until when what is shown was true: now, or when the connection was lost. */
+  /** Until when what is shown is known to be true: now, or when something last came, however late the loss was noticed. */
   readonly lastHeard: () => number
   /** Calls with each sample that the server sends. Returns what ends it. */
   onSample(act: () => void): () => void
@@ -60,7 +61,8 @@ export function createLive(token: string | undefined): Live {
     return events.length > BUSY_EVENTS
   }
   const store = createStore(flush)
-  const api = createApi(() => token)
+  const ending = new AbortController()
+  const api = createApi(() => token, ending.signal)
   const model = createModel(api, store.touch)
   const notices = createNotices(() => store.touch('notices'))
   const thumbnails = createThumbnails(api, isPhone ? PHONE_THUMBNAIL : THUMBNAIL)
@@ -77,11 +79,11 @@ export function createLive(token: string | undefined): Live {
   })
   let heard = Date.now()
   client.onStatus((status, code) => {
-    if (link.status === 'connected') heard = Date.now()
     link = { status, code }
     store.touch('link')
   })
   client.onMessage((message) => {
+    heard = Date.now()
     const { type } = message
     if (type === 'resource_sample') {
       // The server's own message, as asyncapi.yaml has it.
@@ -97,10 +99,12 @@ export function createLive(token: string | undefined): Live {
           batchMs: isPhone ? PHONE_BATCH_MS : BATCH_MS,
           ...(isPhone ? { conflate: true } : {}),
           onSnapshot(loaded) {
+            heard = Date.now()
             waiting = []
             model.reset(loaded)
           },
           onEvent(event) {
+            heard = Date.now()
             waiting.push(event)
             if (waiting.length >= WAITING_MAX) flush()
             store.request()
@@ -114,6 +118,7 @@ export function createLive(token: string | undefined): Live {
   }, SECOND_MS)
 
   return {
+    hasToken: token !== undefined,
     rights,
     api,
     client,
@@ -129,6 +134,7 @@ export function createLive(token: string | undefined): Live {
       return () => samplers.delete(act)
     },
     close() {
+      ending.abort()
       clearInterval(ticking)
       following?.stop()
       thumbnails.close()

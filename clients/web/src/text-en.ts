@@ -55,6 +55,7 @@ export const english = {
 
   'none.title': 'No rights for this view',
   'none.live': 'Your token opens no events. Ask for one with events:read and api:read.',
+  'none.channel': 'Your token does not open this. Ask for one with events:read:{channel}.',
   'none.approval': 'Your token does not open the approval queue. Ask for one with events:read and api:read.',
   'none.operations': 'This view needs a token with the scope admin.',
   'none.write': 'You may look, but not decide: your token lacks api:write.',
@@ -161,6 +162,7 @@ export const english = {
   'approval.title': 'To approve',
   'approval.count': '{count} photos',
   'approval.empty': 'All decided. New photos appear here the moment they are developed.',
+  'approval.empty.session': 'All of this session are decided. Others still wait.',
   'approval.approve': 'Approve',
   'approval.reject': 'Reject',
   'approval.approve.one': 'Approve {photo}',
@@ -178,7 +180,6 @@ export const english = {
   'approval.waiting': 'Sending {count}…',
   'approval.refused': '{photo} was not changed: {reason}',
   'approval.refused.conflict': 'it is already {status}',
-  'approval.refused.network': 'the server did not answer',
   'approval.refused.forbidden': 'your token does not allow it',
   'approval.refused.other': 'the server says {code}',
   'approval.list': 'Photos to approve',

@@ -56,6 +56,7 @@ export const japanese: Readonly<Record<TextKey, string>> = {
 
   'none.title': 'この画面を見る権限がありません',
   'none.live': 'このトークンではイベントを受信できません。events:read と api:read を含むトークンが必要です。',
+  'none.channel': 'このトークンではここを開けません。events:read:{channel} を含むトークンが必要です。',
   'none.approval': 'このトークンでは承認待ちを開けません。events:read と api:read を含むトークンが必要です。',
   'none.operations': 'この画面には admin スコープのトークンが必要です。',
   'none.write': '閲覧のみ可能です。判定には api:write を含むトークンが必要です。',
@@ -163,6 +164,7 @@ export const japanese: Readonly<Record<TextKey, string>> = {
   'approval.title': '承認待ち',
   'approval.count': '{count} 枚',
   'approval.empty': 'すべて判定済みです。現像が終わった写真はすぐここに表示されます。',
+  'approval.empty.session': 'このセッションはすべて判定済みです。ほかにも承認待ちの写真があります。',
   'approval.approve': '承認',
   'approval.reject': '却下',
   'approval.approve.one': '{photo} を承認',
@@ -180,7 +182,6 @@ export const japanese: Readonly<Record<TextKey, string>> = {
   'approval.waiting': '{count} 件を送信中…',
   'approval.refused': '{photo} は変更されませんでした: {reason}',
   'approval.refused.conflict': 'すでに{status}です',
-  'approval.refused.network': 'サーバーが応答しませんでした',
   'approval.refused.forbidden': 'このトークンでは許可されていません',
   'approval.refused.other': 'サーバーの応答: {code}',
   'approval.list': '承認待ちの写真',

@@ -1,6 +1,6 @@
 /** The photos that wait for a verdict: read best first, then kept by events; what an event does not say is read. */
 import type { LightwireEvent } from '../../../typescript/src/events.ts'
-import type { Answer } from '../api.ts'
+import { isFinal, type Answer } from '../api.ts'
 import { bound, isAfter, nowhere, placesOf, type Places } from './slice.ts'
 
 const PAGE = 200
@@ -11,6 +11,8 @@ const CARDS_LOW = 60
 const SINGLE_MAX = 8
 /** Between two reads. */
 const PAUSE_MS = 250
+/** After reads that failed, each time twice as long up to here. */
+const RETRY_MAX_MS = 4000
 const RECENT_MAX = 5000
 
 export const QUEUE_PATH = `/api/approval/queue?limit=${PAGE}`
@@ -46,9 +48,13 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
   const cards = new Map<number, Card>()
   const wanted = new Set<number>()
   let places = nowhere
-  let total = 0
+  let total: number | undefined
   let hasMore = false
+  /** The session that somebody looks at alone, 0 for none, and whether more of it may wait than is here. */
+  let session = 0
+  let sessionHasMore = false
   let isReading = false
+  let pauseMs = PAUSE_MS
   /** What came while something was being read: the answer may be older. */
   let recent: LightwireEvent[] = []
   /** Counts resets: what a read before one brings is old. */
@@ -60,11 +66,13 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     if (cards.size > CARDS_MAX) hasMore = true
     bound(cards, CARDS_MAX)
   }
-  const fill = ({ photos, total: all }: QueueRead, at: Places) => {
+  const fill = (queue: QueueRead | undefined, at: Places) => {
+    const photos = queue?.photos ?? []
     cards.clear()
     places = at
-    total = all
-    hasMore = all > photos.length
+    total = queue?.total
+    hasMore = (total ?? 0) > photos.length
+    sessionHasMore = hasMore
     for (const photo of photos) put(photo, at)
   }
 
@@ -115,39 +123,64 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     void pump()
   }
   const pump = async (): Promise<void> => {
-    if (isReading || (wanted.size === 0 && !isLow())) return
+    if (isReading || (wanted.size === 0 && !isLow() && !isSessionLow())) return
     isReading = true
     const mine = life
     const ids = [...wanted]
     wanted.clear()
     recent = []
-    try {
-      if (isLow() || ids.length > SINGLE_MAX) {
-        const { value, cursor } = await read<QueueRead>(QUEUE_PATH)
-        if (mine === life) fill(value, placesOf(cursor))
-      } else {
-        await Promise.all(
-          ids.map(async (id) => {
-            const { value, cursor } = await read<PhotoRead>(`/api/photos/${id}`)
-            if (mine === life) put(value, placesOf(cursor))
-          }),
-        )
-      }
-      const missed = mine === life ? recent : []
-      recent = []
-      for (const event of missed) act(event)
-    } catch {
-      // A photo that is gone is no card; without a connection all is read again with the next one.
-    }
+    const isWell =
+      isLow() || ids.length > SINGLE_MAX
+        ? await readQueue(ids)
+        : (await Promise.all([...ids.map(readOne), ...(isSessionLow() ? [readSession()] : [])])).every(
+            Boolean,
+          )
+    const missed = mine === life ? recent : []
+    recent = []
+    for (const event of missed) act(event)
     onChange()
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+    pauseMs = isWell ? PAUSE_MS : Math.min(2 * pauseMs, RETRY_MAX_MS)
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
     isReading = false
     void pump()
   }
+  const readQueue = (ids: readonly number[]) =>
+    attempt(ids, async (mine) => {
+      const { value, cursor } = await read<QueueRead>(QUEUE_PATH)
+      if (mine === life) fill(value, placesOf(cursor))
+    })
+  const readSession = () =>
+    attempt([], async (mine) => {
+      const asked = session
+      const { value, cursor } = await read<QueueRead>(`${QUEUE_PATH}&session_id=${asked}`)
+      if (mine !== life || asked !== session) return
+      for (const photo of value.photos) put(photo, placesOf(cursor))
+      sessionHasMore = value.total > value.photos.length
+    })
+  const readOne = (id: number) =>
+    attempt([id], async (mine) => {
+      const { value, cursor } = await read<PhotoRead>(`/api/photos/${id}`)
+      if (mine === life) put(value, placesOf(cursor))
+    })
+  const attempt = async (ids: readonly number[], reading: (mine: number) => Promise<void>) => {
+    const mine = life
+    try {
+      await reading(mine)
+      return true
+    } catch (error) {
+      // Wanted again, for a client that resumes hears of no photo twice; only one that is gone is no card.
+      if (mine === life && !isFinal(error)) for (const id of ids) wanted.add(id)
+      return false
+    }
+  }
   const isLow = () => hasMore && cards.size < CARDS_LOW
+  const isSessionLow = () =>
+    session !== 0 &&
+    sessionHasMore &&
+    [...cards.values()].filter(({ session_id }) => session_id === session).length < CARDS_LOW
 
   return {
-    reset(value: QueueRead, at: Places) {
+    reset(value: QueueRead | undefined, at: Places) {
       life += 1
       wanted.clear()
       recent = []
@@ -161,9 +194,20 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
         hasMore = true
       }
       const changed = act(event)
-      if (isLow()) void pump()
+      if (isLow() || isSessionLow()) void pump()
       return changed
     },
+    /** At one session alone, 0 for all: what the best of the whole queue leave out of it is read too. */
+    lookAt(id: number) {
+      session = id
+      sessionHasMore = hasMore
+      if (isSessionLow()) void pump()
+    },
+    /** Whether more of the session that is looked at may wait than is here. */
+    get sessionHasMore() {
+      return sessionHasMore
+    },
+    /** Undefined while nothing says it. */
     get total() {
       return total
     },

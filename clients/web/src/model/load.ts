@@ -51,21 +51,25 @@ export async function load(
     cursors.push(cursor)
     return { value: pick(value), places: placesOf(cursor) }
   }
-  const whenRead = <T>(act: () => Promise<T>) => (apiRead ? act() : Promise.resolve(undefined))
+  // What no event moves on is not read: it would stand there as if it were of now.
+  const whenRead = <T>(act: () => Promise<T>, channel?: Channel) =>
+    apiRead && (channel === undefined || channels.includes(channel)) ? act() : Promise.resolve(undefined)
   const jobsOf = (query: string) =>
     part<{ jobs: JobRead[] }, JobRead[]>(`/api/jobs?${query}`, ({ jobs }) => jobs)
 
   const [sessions, processing, pending, queue, approval, photos, load] = await Promise.all([
-    whenRead(() =>
-      part<{ sessions: SessionRow[] }, SessionRow[]>(
-        '/api/sessions?limit=200&sort=-updated_at',
-        (all) => all.sessions,
-      ),
+    whenRead(
+      () =>
+        part<{ sessions: SessionRow[] }, SessionRow[]>(
+          '/api/sessions?limit=200&sort=-updated_at',
+          (all) => all.sessions,
+        ),
+      'sessions',
     ),
-    whenRead(() => jobsOf('status=processing&limit=500')),
-    whenRead(() => jobsOf('status=pending&limit=100&sort=priority')),
-    whenRead(() => part<Queue, Queue>('/api/queue', (value) => value)),
-    whenRead(() => part<QueueRead, QueueRead>(QUEUE_PATH, (value) => value)),
+    whenRead(() => jobsOf('status=processing&limit=500'), 'jobs'),
+    whenRead(() => jobsOf('status=pending&limit=100&sort=priority'), 'jobs'),
+    whenRead(() => part<Queue, Queue>('/api/queue', (value) => value), 'queue'),
+    whenRead(() => part<QueueRead, QueueRead>(QUEUE_PATH, (value) => value), 'approval'),
     whenRead(() => part<QueueRead, QueueRead>('/api/photos?limit=500&sort=-updated_at', (value) => value)),
     whenRead(async () => (await read<{ samples: SampleRead[] }>('/api/system/load')).value),
   ])

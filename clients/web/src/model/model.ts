@@ -51,8 +51,10 @@ export function createModel(api: Api, touch: Store['touch']) {
       for (const { value, places } of loaded.jobs) jobs.read(value, places)
       const told = loaded.history.value.findLast(({ type }) => type === 'system_status')
       const status = told?.type === 'system_status' ? told.status : undefined
-      if (loaded.queue) counts.reset(loaded.queue.value, loaded.queue.places, status)
-      if (loaded.approval) approval.reset(loaded.approval.value, loaded.approval.places)
+      // What was not read is known from events alone, those after the history.
+      const { history, queue, approval: waiting } = loaded
+      counts.reset(queue?.value, (queue ?? history).places, status)
+      approval.reset(waiting?.value, (waiting ?? history).places)
       for (const [id, name] of loaded.names) names.put(id, name)
       feed.reset(loaded.history.value, loaded.history.places)
       alerts.reset(loaded.alerts.value, loaded.alerts.places)

@@ -1,9 +1,12 @@
 /** File names of photos by number: events name a photo once, people know it by its name. */
 import type { LightwireEvent } from '../../../typescript/src/events.ts'
+import { isFinal } from '../api.ts'
 import { bound } from './slice.ts'
 
 const NAMES_MAX = 5000
 const PAUSE_MS = 200
+/** After a read that had no answer. */
+const RETRY_MS = 2000
 
 interface NamesOptions {
   readonly read: (id: number) => Promise<string>
@@ -23,15 +26,14 @@ export function createNames({ read, onChange }: NamesOptions) {
     if (isReading) return
     isReading = true
     for (let [id] = wanted; id !== undefined; [id] = wanted) {
+      // One that is gone, or not for us, is called by its number.
+      const name = await read(id).catch((error: unknown) => (isFinal(error) ? '' : undefined))
       wanted.delete(id)
-      try {
-        put(id, await read(id))
-      } catch {
-        // Gone, or not for us: it is called by its number.
-        put(id, '')
-      }
+      if (name !== undefined) put(id, name)
+      // Behind those that wait.
+      else wanted.add(id)
       onChange()
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+      await new Promise((resolve) => setTimeout(resolve, name === undefined ? RETRY_MS : PAUSE_MS))
     }
     isReading = false
   }

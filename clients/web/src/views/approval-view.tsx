@@ -45,11 +45,20 @@ function Queue() {
 
   const { approval, sessions } = model
   const open = approval.list().filter(({ id }) => decisions.verdictOf(id) === undefined)
-  const cards = sessionId === 0 ? open : open.filter(({ session_id }) => session_id === sessionId)
+  const waitingIds = new Set(open.flatMap(({ session_id }) => session_id ?? []))
+  // One that is decided stays chosen: the next key must not fall on photos of another.
+  const chosenId = waitingIds.has(sessionId) || sessions.get(sessionId) ? sessionId : 0
+  if (chosenId !== 0) waitingIds.add(chosenId)
+  const sessionIds = [...waitingIds]
+  const cards = chosenId === 0 ? open : open.filter(({ session_id }) => session_id === chosenId)
   const ids = cards.map(({ id }) => id)
   const chosen = ids.filter((id) => selected.has(id))
   const place = Math.max(0, ids.indexOf(current))
-  const sessionIds = [...new Set(open.map(({ session_id }) => session_id))].filter((id) => id !== null)
+  const left = decisions.left(approval.total)
+  useEffect(() => {
+    approval.lookAt(chosenId)
+    return () => approval.lookAt(0)
+  }, [approval, chosenId])
   const nameOf = (id: number | null) => (id === null ? '' : (sessions.get(id)?.name ?? ''))
 
   const focusAt = (index: number) => {
@@ -103,14 +112,19 @@ function Queue() {
       ArrowDown: columns,
     }
     const step = steps[event.key]
+    // Caps Lock turns the letters around.
+    const key = event.key.toLowerCase()
     const one = ids[place]
     const targets = chosen.length > 0 ? chosen : one === undefined ? [] : [one]
     if (step !== undefined) focusAt(place + step)
-    else if (event.key === 'A' && event.shiftKey) setSelected(new Set(ids))
-    else if (event.key === 'a' && rights.apiWrite) decide(targets, 'approve')
-    else if (event.key === 'r' && rights.apiWrite) decide(targets, 'reject')
-    else if ((event.key === 'x' || event.key === ' ') && one !== undefined) select(one, event.shiftKey)
-    else if (event.key === 'Escape') setSelected(new Set())
+    else if ((key === 'x' || key === ' ') && one !== undefined) {
+      // A press is one act, however long it lasts.
+      if (!event.repeat) select(one, event.shiftKey)
+    } else if (event.repeat) return
+    else if (key === 'a' && event.shiftKey) setSelected(new Set(ids))
+    else if (key === 'a' && rights.apiWrite) decide(targets, 'approve')
+    else if (key === 'r' && !event.shiftKey && rights.apiWrite) decide(targets, 'reject')
+    else if (key === 'escape') setSelected(new Set())
     else return
     event.preventDefault()
   }
@@ -131,11 +145,11 @@ function Queue() {
       <header className="approval-head">
         <h2 id="approval-title">
           {t('approval.title')}{' '}
-          <span className="approval-count">{number(Math.max(0, approval.total - decisions.ahead))}</span>
+          <span className="approval-count">{left === undefined ? '–' : number(left)}</span>
         </h2>
-        {sessionIds.length > 1 && (
+        {(sessionIds.length > 1 || chosenId !== 0) && (
           <select
-            value={sessionId}
+            value={chosenId}
             aria-label={t('approval.session')}
             onChange={({ target }) => setSessionId(Number(target.value))}
           >
@@ -180,8 +194,14 @@ function Queue() {
           {decisions.waiting > 0 ? t('approval.waiting', { count: number(decisions.waiting) }) : ''}
         </p>
       </header>
-      {!model.isLoaded && <Loading lines={4} />}
-      {model.isLoaded && cards.length === 0 && <Empty icon="approval">{t('approval.empty')}</Empty>}
+      {cards.length === 0 &&
+        (model.isLoaded && left === 0 ? (
+          <Empty icon="approval">{t('approval.empty')}</Empty>
+        ) : model.isLoaded && chosenId !== 0 && !approval.sessionHasMore ? (
+          <Empty icon="approval">{t('approval.empty.session')}</Empty>
+        ) : (
+          <Loading lines={4} />
+        ))}
       <ul ref={list} className="cards" aria-label={t('approval.list')} onKeyDown={onKey} onBlur={onBlur}>
         {cards.slice(0, drawn).map((card, index) => (
           <PhotoCard
@@ -246,8 +266,8 @@ function refusalText({ t }: Text, { file_name: photo }: Card, refused: Refused |
   const reason =
     code === 'conflict' && known !== undefined
       ? t('approval.refused.conflict', { status: known })
-      : code === 'network' || code === 'forbidden'
-        ? t(`approval.refused.${code}`)
+      : code === 'forbidden'
+        ? t('approval.refused.forbidden')
         : t('approval.refused.other', { code })
   return t('approval.refused', { photo, reason })
 }

@@ -29,13 +29,13 @@ export function CountsStrip() {
 function ToApprove() {
   const { t, number } = useText()
   const { model, decisions } = useLivePart('approval')
-  const total = Math.max(0, model.approval.total - decisions.ahead)
+  const total = decisions.left(model.approval.total)
   return (
     <div className="count count-approval" data-zero={total === 0}>
       <dt>{t('counts.approval')}</dt>
       <dd>
         <button type="button" onClick={() => openView('approval')}>
-          {model.isLoaded ? number(total) : '–'}
+          {total === undefined ? '–' : number(total)}
         </button>
       </dd>
     </div>

@@ -1,7 +1,7 @@
 /** The newest events as sentences, by channel and by words; scrolled down it stands still. */
 import { memo, useDeferredValue, useRef, useState } from 'react'
 import type { Channel, LightwireEvent } from '../../../typescript/src/events.ts'
-import { levelOf } from '../model/feed.ts'
+import { keyOf, levelOf } from '../model/feed.ts'
 import { useText } from '../text.tsx'
 import { eventSentence } from './event-sentence.tsx'
 import { Icon } from './icon.tsx'
@@ -14,11 +14,6 @@ import { useVirtual } from './use-virtual.ts'
 const ROW = 32
 const ROW_PHONE = 52
 
-interface Frozen {
-  readonly events: readonly LightwireEvent[]
-  readonly count: number
-}
-
 export function FeedPanel() {
   const { t, number } = useText()
   const { model } = useLivePart('feed')
@@ -27,17 +22,19 @@ export function FeedPanel() {
   const [withStates, setWithStates] = useState(false)
   const [words, setWords] = useState('')
   const sought = useDeferredValue(words.trim().toLowerCase())
-  const frozen = useRef<Frozen | undefined>(undefined)
+  const frozen = useRef<readonly LightwireEvent[] | undefined>(undefined)
   const find = useRef<HTMLInputElement>(null)
   const rowHeight = useIsPhone() ? ROW_PHONE : ROW
 
   const { feed } = model
   const count = feed.count(withStates)
-  const events = frozen.current?.events ?? feed.list({ channels: chosen, withStates, words: sought })
-  const virtual = useVirtual(events.length, rowHeight)
+  const newest = feed.list({ channels: chosen, withStates, words: sought })
+  const virtual = useVirtual(rowHeight)
   if (virtual.top < rowHeight) frozen.current = undefined
-  else frozen.current ??= { events, count }
-  const newer = frozen.current ? count - frozen.current.count : 0
+  else frozen.current ??= newest
+  const events = frozen.current ?? newest
+  const newer = countBefore(newest, events[0])
+  const { first, last } = virtual.range(events.length)
 
   useKeys((event) => {
     if (event.key !== '/' || isTyping(event.target)) return
@@ -106,13 +103,13 @@ export function FeedPanel() {
         )}
         <div ref={virtual.ref} className="feed-scroll" tabIndex={0} role="group" aria-label={t('feed.title')}>
           <ol className="feed" style={{ height: events.length * rowHeight }}>
-            {events.slice(virtual.first, virtual.last).map((event, index) => (
+            {events.slice(first, last).map((event, index) => (
               // By its place: what moves on is written anew in the rows that are there, none is made or removed.
               <Row
                 key={index}
                 event={event}
-                top={(virtual.first + index) * rowHeight}
-                place={virtual.first + index + 1}
+                top={(first + index) * rowHeight}
+                place={first + index + 1}
                 count={events.length}
               />
             ))}
@@ -121,6 +118,13 @@ export function FeedPanel() {
       </div>
     </Panel>
   )
+}
+
+/** All of them where it is no longer kept. */
+function countBefore(newest: readonly LightwireEvent[], event: LightwireEvent | undefined): number {
+  if (!event) return 0
+  const place = newest.findIndex((one) => keyOf(one) === keyOf(event))
+  return place === -1 ? newest.length : place
 }
 
 interface RowProps {

@@ -31,7 +31,13 @@ export function JobsPanel() {
   return (
     <Panel title={t('jobs.title')} name="jobs">
       {!model.isLoaded && <Loading lines={5} />}
-      {isEmpty && <Empty icon="operations">{t(rights.apiRead ? 'jobs.empty' : 'jobs.unread')}</Empty>}
+      {isEmpty && (
+        <Empty icon="operations">
+          {rights.channels.includes('jobs')
+            ? t(rights.apiRead ? 'jobs.empty' : 'jobs.unread')
+            : t('none.channel', { channel: 'jobs' })}
+        </Empty>
+      )}
       {stages.map(([stage, rows]) => (
         <section key={stage} className="stage" aria-label={stage || t('jobs.stage.none')}>
           <h3>

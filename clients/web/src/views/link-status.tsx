@@ -6,11 +6,13 @@ import { useLivePart } from './live-context.ts'
 type Shown = 'connected' | 'connecting' | 'waiting' | 'offline' | 'closed'
 
 function useShown(): Shown {
-  const { link, model } = useLivePart('link')
+  const { link, model, rights } = useLivePart('link')
   const isOnline = useSyncExternalStore(watchOnline, () => navigator.onLine)
   const { status } = link()
   if (status === 'closed') return 'closed'
-  if (status === 'connected') return model.isLoaded ? 'connected' : 'connecting'
+  // Without channels there is nothing to load.
+  if (status === 'connected')
+    return model.isLoaded || rights.channels.length === 0 ? 'connected' : 'connecting'
   if (!isOnline) return 'offline'
   return status === 'connecting' && !model.isLoaded ? 'connecting' : 'waiting'
 }

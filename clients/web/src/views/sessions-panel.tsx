@@ -27,7 +27,11 @@ export function SessionsPanel() {
     <Panel title={t('sessions.title')} name="sessions">
       {!model.isLoaded && <Loading />}
       {model.isLoaded && all.length === 0 && (
-        <Empty icon="photo">{t(rights.apiRead ? 'sessions.empty' : 'sessions.unread')}</Empty>
+        <Empty icon="photo">
+          {rights.channels.includes('sessions')
+            ? t(rights.apiRead ? 'sessions.empty' : 'sessions.unread')
+            : t('none.channel', { channel: 'sessions' })}
+        </Empty>
       )}
       <ul className="sessions">
         {shown.map((row) => (

@@ -85,7 +85,7 @@ function NavLink({ view, isOpen }: { readonly view: View; readonly isOpen: boole
 function ApprovalBadge() {
   const { number } = useText()
   const { model, decisions } = useLivePart('approval')
-  const total = model.approval.total - decisions.ahead
+  const total = decisions.left(model.approval.total) ?? 0
   return total > 0 ? <span className="badge">{number(total)}</span> : null
 }
 

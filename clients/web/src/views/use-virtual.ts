@@ -5,15 +5,15 @@ import { useCallback, useRef, useState } from 'react'
 const SPARE = 6
 
 export interface Virtual {
-  readonly first: number
-  readonly last: number
+  /** Rows to draw of so many: from the first up to, and without, the last. */
+  readonly range: (count: number) => { readonly first: number; readonly last: number }
   readonly top: number
   readonly ref: (element: HTMLElement | null) => void
   readonly scrollToTop: () => void
 }
 
 /** @param rowHeight CSS pixels, the same for every row */
-export function useVirtual(count: number, rowHeight: number): Virtual {
+export function useVirtual(rowHeight: number): Virtual {
   const [view, setView] = useState({ top: 0, height: 600 })
   const box = useRef<HTMLElement | null>(null)
   const stop = useRef<(() => void) | undefined>(undefined)
@@ -32,7 +32,10 @@ export function useVirtual(count: number, rowHeight: number): Virtual {
     }
   }, [])
   const scrollToTop = useCallback(() => box.current?.scrollTo({ top: 0 }), [])
-  const first = Math.max(0, Math.floor(view.top / rowHeight) - SPARE)
-  const last = Math.min(count, Math.ceil((view.top + view.height) / rowHeight) + SPARE)
-  return { first: Math.min(first, last), last, top: view.top, ref, scrollToTop }
+  const range = (count: number) => {
+    const first = Math.max(0, Math.floor(view.top / rowHeight) - SPARE)
+    const last = Math.min(count, Math.ceil((view.top + view.height) / rowHeight) + SPARE)
+    return { first: Math.min(first, last), last }
+  }
+  return { range, top: view.top, ref, scrollToTop }
 }
