@@ -112,6 +112,11 @@ export class Connection extends Outlet implements Follower, InboxOwner {
     return this.isSlow || this.publishes >= PUBLISHES_MAX
   }
 
+  /** Whether nothing of it is read at present: its silence is ours then. */
+  get isUnread(): boolean {
+    return this.inbox.isPaused
+  }
+
   /** Counts publishes that began (1) or ended (−1). */
   countPublish(by: 1 | -1): void {
     this.publishes += by

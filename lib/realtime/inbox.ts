@@ -35,6 +35,10 @@ export class Inbox {
     else this.owner.socket.resume()
   }
 
+  get isPaused(): boolean {
+    return this.paused
+  }
+
   clear(): void {
     this.held = undefined
   }

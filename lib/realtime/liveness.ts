@@ -75,6 +75,7 @@ function check(
     }
   } else {
     connection.stalledSinceMs = undefined
+    if (connection.isUnread) connection.lastHeardMs = monotonic
     const listensOnly = connection.medium.transport === 'sse'
     if (!listensOnly && monotonic - connection.lastHeardMs >= heartbeatMs * 1.5) {
       return connection.end('no_pong', `no sign of life for ${heartbeatMs * 1.5} ms`)

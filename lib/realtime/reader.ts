@@ -231,14 +231,12 @@ export function createReaders({ pages, highWaterBytes, onDelivered, onError }: R
     const { filter, conflate } = topic.options
     const room = Math.max(1, highWaterBytes() - follower.unsentBytes())
     let cost = 0
-    let bytes = 0
     for (const event of page) {
-      if (event.seq > topic.published || bytes >= room || !isNext(follower, subscription, event)) break
+      if (event.seq > topic.published || cost >= room || !isNext(follower, subscription, event)) break
       subscription.gathered ??= { window: new Window(conflate), upto: subscription.position }
       const { gathered } = subscription
       if (!filter || filter.matches(event.fields)) {
         cost += event.bytes
-        bytes += event.bytes
         gathered.window.add(event)
       }
       gathered.upto = event.seq

@@ -66,6 +66,8 @@ export function createRelay({ journal, heads, deliver, coalesceMs, onError, obse
       if (page.length === 0) return
       for (const event of page) waiting.push(new EncodedEvent(event))
       last.set(channel, page.at(-1)?.seq ?? at)
+      // Page by page: a gap may be as long as the journal.
+      flush()
     }
   }
 

@@ -63,6 +63,26 @@ test('a client that answers the protocol ping stays', async () => {
   expect(await client.sync()).toMatchObject({ type: 'pong' })
 })
 
+test('a client that the server does not read for a while is not taken for silent', async () => {
+  const clock = clocks()
+  const done = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  const slow = async () => {
+    begun.resolve()
+    await done.promise
+  }
+  await using server = await startTestServer({}, { ...clock.options, handlers: { slow } })
+  const client = await server.connect()
+  client.send({ type: 'slow' })
+  await begun.promise
+  // More than what is held back for it.
+  for (let n = 0; n < 80; n += 1) client.send({ type: 'ping' })
+  for (let n = 0; n < 6; n += 1) await passUntilLook(server, clock.pass)
+  done.resolve()
+
+  expect(await client.sync()).toMatchObject({ type: 'pong' })
+})
+
 test('a jump of the wall clock ends nobody', async () => {
   const clock = clocks()
   await using server = await startTestServer({ AUTH_DEADLINE: 100 }, clock.jumpOptions)
