@@ -30,7 +30,7 @@ needs('chromium')(
 
     const photos = await importShoot(api, 'wedding', 6)
     const session = page.locator('.session', { hasText: 'wedding' })
-    await session.getByText('0 of 6 photos').waitFor()
+    await session.getByText('0 of 6 done').waitFor()
     const [first, second, third] = photos
     if (!first || !second || !third) throw new Error('nothing was imported')
     await api('POST', '/api/jobs', { photo_id: first.id })
@@ -41,7 +41,7 @@ needs('chromium')(
     await eventually(() => job.getByRole('progressbar').getAttribute('aria-valuenow'), '40')
     await api('POST', `/api/jobs/${body.job.id}/complete`, { result: {} })
     await develop(api, photos.slice(1))
-    await session.getByText('6 of 6 photos').waitFor()
+    await session.getByText('6 of 6 done').waitFor()
     await page.locator('.event', { hasText: `${first.file_name} is developed` }).waitFor()
 
     await openView(page, 'Approval')
@@ -113,13 +113,21 @@ needs('chromium')(
     const held = { key: 'a', shiftKey: true, bubbles: true, cancelable: true }
     await page.locator('.card').first().dispatchEvent('keydown', held)
     await page.getByText('2 selected').waitFor()
+    // A box that was ticked is no field to type in.
+    for (const box of await page.getByRole('checkbox').all()) await box.click()
+    await page.getByText('2 selected').waitFor({ state: 'detached' })
+    await page.keyboard.press('1')
+    await page.locator('.feed').waitFor()
+    await page.keyboard.press('2')
+    await page.locator('.card').first().dispatchEvent('keydown', held)
+    await page.getByText('2 selected').waitFor()
     await page
       .locator('.card')
       .first()
       .dispatchEvent('keydown', { ...held, key: 'A', shiftKey: false })
     await page.getByText('All decided').waitFor()
-    const queue = await api<{ total: number }>('GET', '/api/approval/queue')
-    expect(queue.body.total).toBe(0)
+    const waiting = () => api<{ total: number }>('GET', '/api/approval/queue')
+    await eventually(async () => (await waiting()).body.total, 0)
   },
 )
 
@@ -162,7 +170,7 @@ needs('chromium')(
     const numbers = texts.map((text) => Number(/number (\d+)\./.exec(text)?.[1]))
     expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 18 }, (_, index) => index))
     await page.locator('.count-completed', { hasText: /^Done10$/ }).waitFor()
-    await page.locator('.session', { hasText: 'harbour' }).getByText('10 of 12 photos').waitFor()
+    await page.locator('.session', { hasText: 'harbour' }).getByText('10 of 12 done').waitFor()
     await openView(page, 'Approval')
     await seeCards(page, photos.slice(0, 10))
     // What was seen stays seen, in the page that comes after this one too.
@@ -173,6 +181,10 @@ needs('chromium')(
     await page.reload()
     await page.locator('.alert', { hasText: 'number 18.' }).waitFor()
     await eventually(() => marks.count(), 1)
+    // Where it is another day, the time alone would say the wrong one.
+    await page.clock.setFixedTime(Date.now() - 2 * 86_400_000)
+    await page.reload()
+    await marks.locator('time', { hasText: /\b\d{4}\b/ }).waitFor()
   },
 )
 
@@ -246,6 +258,30 @@ needs('chromium')(
     await importShoot(studio.api, 'lookbook', 2)
     await page.getByRole('dialog').getByRole('cell', { name: 'sessions 1' }).waitFor()
     await page.keyboard.press('Escape')
+    // That it cannot be read now says nothing of the client.
+    await page.route('**/trace?*', (route) => route.fulfill({ status: 503 }))
+    await row.getByRole('button', { name: /^Trace/ }).click()
+    await page.getByRole('dialog').getByText('That did not work: http_503').waitFor()
+    await page.keyboard.press('Escape')
+
+    // A code stays on show while another token is revoked.
+    const code = (subject: string) => page.getByText(`on a phone, as ${subject}`)
+    const issue = async (subject: string) => {
+      await page.getByLabel('For whom').fill(subject)
+      await page.getByRole('button', { name: 'Issue' }).click()
+      await code(subject).waitFor()
+    }
+    const revoke = async (subject: string) => {
+      const issued = page.locator('.issued li', { hasText: subject })
+      await issued.getByRole('button', { name: 'Revoke' }).click()
+      await issued.waitFor({ state: 'detached' })
+    }
+    await issue('Ren')
+    await issue('Sora')
+    await revoke('Ren')
+    expect(await code('Sora').count()).toBe(1)
+    await revoke('Sora')
+    expect(await code('Sora').count()).toBe(0)
 
     await row.getByRole('button', { name: /^Disconnect/ }).click()
     await row.getByRole('button', { name: 'Really?' }).click()

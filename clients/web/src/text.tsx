@@ -33,6 +33,8 @@ export interface Text {
   time(time: string | number): string
   /** With its day, for what is not of today. */
   moment(time: string): string
+  /** The time, with its day where that is not today. */
+  when(time: string): string
   duration(ms: number): string
   bytes(bytes: number): string
 }
@@ -48,6 +50,8 @@ export function createText(language: Language): Text {
   const day = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short', hour12: false })
   const numbers = [0, 1].map((digits) => new Intl.NumberFormat(language, { maximumFractionDigits: digits }))
   const scores = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 })
+  const time = (at: string | number) => clock.format(new Date(at))
+  const moment = (at: string) => day.format(new Date(at))
   const number = (value: number, digits = 0) => numbers[digits]?.format(value) ?? String(value)
   return {
     language,
@@ -61,8 +65,9 @@ export function createText(language: Language): Text {
         index % 2 === 0 ? part : <strong key={index}>{values[part] ?? ''}</strong>,
       ),
     percent: (value) => `${number(value, value < 10 ? 1 : 0)} %`,
-    time: (time) => clock.format(new Date(time)),
-    moment: (time) => day.format(new Date(time)),
+    time,
+    moment,
+    when: (at) => (new Date(at).toDateString() === new Date().toDateString() ? time(at) : moment(at)),
     duration(ms) {
       const seconds = Math.max(1, Math.round(ms / 1000))
       if (seconds < 60) return language === 'ja' ? `${seconds}秒` : `${seconds} s`

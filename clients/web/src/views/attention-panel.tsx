@@ -10,7 +10,7 @@ const SHOWN = 20
 
 export function AttentionPanel() {
   const text = useText()
-  const { t, time, number } = text
+  const { t, when, number } = text
   const { model, store } = useLivePart('alerts')
   useLivePart('names')
   const alerts = model.alerts.list()
@@ -35,7 +35,7 @@ export function AttentionPanel() {
                 <Icon name={level === 'error' ? 'error' : 'warning'} />
                 <p>
                   {eventSentence(model, text, event)}{' '}
-                  <time dateTime={event.timestamp}>{time(event.timestamp)}</time>
+                  <time dateTime={event.timestamp}>{when(event.timestamp)}</time>
                 </p>
                 <button type="button" className="button button-small" onClick={() => see([keyOf(event)])}>
                   {t('attention.seen')}

@@ -95,7 +95,7 @@ interface OneProps {
 }
 
 function One({ client, onDone, onTrace }: OneProps) {
-  const { t, number, bytes, time } = useText()
+  const { t, number, bytes, when } = useText()
   const { api, notices } = useLive()
   const { isBusy, act } = useAct()
   const [isAsking, setAsking] = useState(false)
@@ -144,7 +144,7 @@ function One({ client, onDone, onTrace }: OneProps) {
       <td data-label={t('clients.transport')}>{transport === 'websocket' ? framing : transport}</td>
       <td data-label={t('clients.node')}>{node}</td>
       <td data-label={t('clients.since')} className="column-number">
-        {time(client.connected_at)}
+        {when(client.connected_at)}
       </td>
       <td className="column-actions">
         {isAsking ? (

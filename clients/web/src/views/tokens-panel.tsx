@@ -52,10 +52,10 @@ export function TokensPanel() {
     act(async () => {
       await api.change('POST', '/api/tokens/revoke', body)
       notices.add('done', t('tokens.revoked', { what }))
-      setIssued(
-        issued.filter(({ jti, subject }) => ('jti' in body ? jti !== body.jti : subject !== body.subject)),
-      )
-      setShown(undefined)
+      const stays = ({ jti, subject }: Issued) =>
+        'jti' in body ? jti !== body.jti : subject !== body.subject
+      setIssued(issued.filter(stays))
+      setShown(shown && stays(shown) ? shown : undefined)
     })
   const revokeSubject = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()

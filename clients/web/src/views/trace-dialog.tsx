@@ -1,7 +1,7 @@
 /** What one client was sent and when, line by line as it leaves. */
 import { useEffect, useState } from 'react'
 import type { Channel } from '../../../typescript/src/events.ts'
-import type { Api } from '../api.ts'
+import { ApiError, type Api } from '../api.ts'
 import { useText } from '../text.tsx'
 import { Dialog } from './dialog.tsx'
 import { useLive } from './live-context.ts'
@@ -39,21 +39,28 @@ export function TraceDialog({ id, name, onClose }: TraceProps) {
   const { api } = useLive()
   const [entries, setEntries] = useState<readonly Entry[]>([])
   const [isGone, setGone] = useState(false)
+  /** The server's code where it could not be read. */
+  const [failure, setFailure] = useState('')
 
   useEffect(() => {
     const ended = new AbortController()
     follow(api, id, ended.signal, (more) =>
       setEntries((before) => [...more.toReversed(), ...before].slice(0, KEPT_MAX)),
     )
-      .catch(() => undefined)
-      .finally(() => ended.signal.aborted || setGone(true))
+      .then(() => ended.signal.aborted || setGone(true))
+      .catch((error: unknown) => {
+        if (ended.signal.aborted) return
+        if (error instanceof ApiError && error.code === 'not_found') setGone(true)
+        else setFailure(error instanceof ApiError ? error.code : String(error))
+      })
     return () => ended.abort()
   }, [api, id])
 
   return (
     <Dialog title={t('trace.title', { name })} isWide onClose={onClose}>
       {isGone && <p className="warn">{t('trace.gone')}</p>}
-      {entries.length === 0 && !isGone && <p className="muted">{t('trace.empty')}</p>}
+      {failure !== '' && <p className="bad">{t('failed', { reason: failure })}</p>}
+      {entries.length === 0 && !isGone && failure === '' && <p className="muted">{t('trace.empty')}</p>}
       {entries.length > 0 && (
         <div className="trace" tabIndex={0} role="group" aria-label={t('trace.title', { name })}>
           <table className="table">

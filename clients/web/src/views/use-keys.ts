@@ -13,6 +13,6 @@ export function useKeys(onKey: (event: KeyboardEvent) => void): void {
 export function isTyping(target: EventTarget | null): boolean {
   return (
     target instanceof HTMLElement &&
-    target.closest('input, textarea, select, [contenteditable], dialog') !== null
+    target.closest('input:not([type="checkbox"]), textarea, select, [contenteditable], dialog') !== null
   )
 }
