@@ -3,6 +3,8 @@ import type { Socket } from './socket.ts'
 
 /** Frames held behind one that waits (auth, a custom handler); then reading pauses until they are done. */
 const HELD_FRAMES_MAX = 64
+/** Their length, likewise: behind an auth they are a stranger's. Bytes, of a text code units. */
+const HELD_LENGTH_MAX = 256 * 1024
 
 export interface InboxOwner {
   readonly socket: Pick<Socket, 'pause' | 'resume'>
@@ -16,19 +18,23 @@ export interface InboxOwner {
 export class Inbox {
   private paused = false
   private held: (string | Uint8Array)[] | undefined
+  private heldLength = 0
 
   constructor(private readonly owner: InboxOwner) {}
 
   receive(frame: string | Uint8Array): void {
     // Bun may use the buffer of a binary frame again after its handler returned.
-    if (this.held) this.held.push(typeof frame === 'string' ? frame : frame.slice())
-    else this.process(frame)
+    if (this.held) {
+      this.held.push(typeof frame === 'string' ? frame : frame.slice())
+      this.heldLength += frame.length
+    } else this.process(frame)
     this.throttle()
   }
 
   /** Stops reading a client that sends faster than it is answered, or does not take its answers. */
   throttle(): void {
-    const full = (this.held?.length ?? 0) >= HELD_FRAMES_MAX || this.owner.isBusy
+    const isFull = (this.held?.length ?? 0) >= HELD_FRAMES_MAX || this.heldLength >= HELD_LENGTH_MAX
+    const full = isFull || this.owner.isBusy
     if (full === this.paused || !this.owner.isOpen) return
     this.paused = full
     if (full) this.owner.socket.pause()
@@ -41,6 +47,7 @@ export class Inbox {
 
   clear(): void {
     this.held = undefined
+    this.heldLength = 0
   }
 
   private process(frame: string | Uint8Array): void {
@@ -56,7 +63,9 @@ export class Inbox {
     this.held = undefined
     while (held.length > 0 && !this.held && this.owner.isOpen) {
       const frame = held.shift()
-      if (frame !== undefined) this.process(frame)
+      if (frame === undefined) break
+      this.heldLength -= frame.length
+      this.process(frame)
     }
     // `process` may have begun to hold again; the compiler cannot see that.
     const again = this.held as (string | Uint8Array)[] | undefined

@@ -3,6 +3,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { Packr } from 'msgpackr'
 import { framings, type Framing } from '../../lib/protocol/codec.ts'
+import { Inbox } from '../../lib/realtime/inbox.ts'
 import type { Message, TestClient } from '../support/client.ts'
 import { frameOf, openRawFrames } from '../support/raw-frames.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
@@ -512,3 +513,38 @@ test('an event nests no deeper than its batch may: 30 levels, over every way in'
     expect(batches.flatMap(({ events }) => events)).toHaveLength(3)
   })
 })
+
+test.each([
+  ['64 frames', 64, 1],
+  ['256 KiB', 4, 65_536],
+] as const)(
+  'behind a frame that waits %s are held, then nothing is read until it is done',
+  async (_, count, length) => {
+    const acts: string[] = []
+    const first = Promise.withResolvers<void>()
+    const inbox: Inbox = new Inbox({
+      socket: { pause: () => acts.push('pause'), resume: () => acts.push('resume') },
+      isOpen: true,
+      isBusy: false,
+      handle(frame) {
+        acts.push(frame === 'auth' ? 'auth' : 'frame')
+        return frame === 'auth' ? first.promise : undefined
+      },
+    })
+    inbox.receive('auth')
+    for (let n = 1; n < count; n += 1) inbox.receive('x'.repeat(length))
+    const before = [...acts]
+
+    inbox.receive('x'.repeat(length))
+    const atBound = [...acts]
+    first.resolve()
+    await new Promise((resolve) => setImmediate(resolve))
+    // What was held is not counted twice.
+    for (let n = 0; n < count; n += 1) inbox.receive('x'.repeat(length))
+
+    expect(before).toEqual(['auth'])
+    expect(atBound).toEqual(['auth', 'pause'])
+    const frames = Array<string>(count).fill('frame')
+    expect(acts).toEqual(['auth', 'pause', ...frames, 'resume', ...frames])
+  },
+)
