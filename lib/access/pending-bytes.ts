@@ -18,11 +18,8 @@ export function createPendingBytes(max: number): HoldBytes {
     }
     held += bytes
     bySubject.set(subject, own + bytes)
-    let isHeld = true
     return {
       [Symbol.dispose]() {
-        if (!isHeld) return
-        isHeld = false
         held -= bytes
         const left = (bySubject.get(subject) ?? 0) - bytes
         if (left > 0) bySubject.set(subject, left)

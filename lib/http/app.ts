@@ -184,12 +184,11 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     if (!declared.query) refuseQuery(c)
     const key = keyOf(c.req.header(KEY_HEADER), declared)
     const { address, subject } = { address: c.env.client, ...c.get('principal') }
-    // Both are given back when the answer is made, the bytes before a wait.
+    // Both are given back when the answer is made.
     using _place = declared.waits ? services.room.take({ address, subject }) : undefined
     const bytes = announcedBytes(c.req, declared, services.bodyBytesMax)
-    using held = bytes > 0 ? services.holdBytes(bytes, subject ?? address) : undefined
+    using _bytes = bytes > 0 ? services.holdBytes(bytes, subject ?? address) : undefined
     const { input, sent } = await inputOf(c, declared, services)
-    if (declared.waits) held?.[Symbol.dispose]()
     // What its answer holds is then given to nobody, and a stream would be left by nobody.
     if (c.req.method === 'HEAD' && 'stream' in act) return streamed(c, null)
     if (c.req.method === 'HEAD' && 'give' in act) return finish(c, status, '', OF_NO_KNOWN_LENGTH)
