@@ -3,7 +3,12 @@ import { Refusal } from '../protocol/refusals.ts'
 
 const RETRY_MS = 1000
 
-export type HoldBytes = (bytes: number, subject: string) => Disposable
+export interface HeldBytes extends Disposable {
+  /** Fewer came than were held; the rest is given back. */
+  shrinkTo(bytes: number): void
+}
+
+export type HoldBytes = (bytes: number, subject: string) => HeldBytes
 
 /** Holds bytes until they are disposed of; one subject has at most half of them, so that others still get through. */
 export function createPendingBytes(max: number): HoldBytes {
@@ -18,13 +23,15 @@ export function createPendingBytes(max: number): HoldBytes {
     }
     held += bytes
     bySubject.set(subject, own + bytes)
-    return {
-      [Symbol.dispose]() {
-        held -= bytes
-        const left = (bySubject.get(subject) ?? 0) - bytes
-        if (left > 0) bySubject.set(subject, left)
-        else bySubject.delete(subject)
-      },
+    let present = bytes
+    const shrinkTo = (size: number) => {
+      const given = Math.max(0, present - size)
+      present -= given
+      held -= given
+      const left = (bySubject.get(subject) ?? 0) - given
+      if (left > 0) bySubject.set(subject, left)
+      else bySubject.delete(subject)
     }
+    return { shrinkTo, [Symbol.dispose]: () => shrinkTo(0) }
   }
 }

@@ -21,7 +21,7 @@ import { admit, guard, refuseStranger, type Env, type GuardServices } from './gu
 import { createAnswering, KEY_HEADER, keyOf, REPLAYED_HEADER } from './idempotency.ts'
 import { problem } from './problem.ts'
 import { quotaHeaders, RATE_HEADER, RATE_POLICY_HEADER } from './quota.ts'
-import { mayChange, type Answering, type Input, type Route } from './route.ts'
+import { mayChange, methodsOf, type Answering, type Input, type Route } from './route.ts'
 import type { WebApp } from './web-app.ts'
 
 export const CURSOR_HEADER = 'Lightwire-Cursor'
@@ -187,8 +187,10 @@ export function createApp(routes: readonly Route[], services: AppServices) {
     // Both are given back when the answer is made.
     using _place = declared.waits ? services.room.take({ address, subject }) : undefined
     const bytes = announcedBytes(c.req, declared, services.bodyBytesMax)
-    using _bytes = bytes > 0 ? services.holdBytes(bytes, subject ?? address) : undefined
-    const { input, sent } = await inputOf(c, declared, services)
+    using held = bytes > 0 ? services.holdBytes(bytes, subject ?? address) : undefined
+    const { input, sent, size } = await inputOf(c, declared, services)
+    // A chunked body counts as the largest until it was read: a claim may wait for long after that.
+    held?.shrinkTo(size)
     // What its answer holds is then given to nobody, and a stream would be left by nobody.
     if (c.req.method === 'HEAD' && 'stream' in act) return streamed(c, null)
     if (c.req.method === 'HEAD' && 'give' in act) return finish(c, status, '', OF_NO_KNOWN_LENGTH)
@@ -270,11 +272,11 @@ async function inputOf(
   c: Context<Env>,
   declared: Route,
   { bodyBytesMax, requireStanding }: AppServices,
-): Promise<{ input: Input<never, never, never>; sent: unknown }> {
+): Promise<{ input: Input<never, never, never>; sent: unknown; size: number }> {
   // The guard has set it; open routes are probes, which get no input.
   const principal = c.get('principal') as Principal
   const valid = (part: 'param' | 'query') => c.req.valid(part as never) as never
-  const { sent, body } = await bodyOf(c.req, declared, bodyBytesMax)
+  const { sent, body, size } = await bodyOf(c.req, declared, bodyBytesMax)
   const input = {
     params: declared.params ? valid('param') : (undefined as never),
     query: declared.query ? valid('query') : (undefined as never),
@@ -287,13 +289,5 @@ async function inputOf(
     requestId: c.get('requestId'),
     requireStanding: () => requireStanding(principal),
   }
-  return { input, sent }
-}
-
-function methodsOf(routes: readonly Route[], path: string): string[] {
-  const methods = routes.flatMap((declared) => {
-    const pattern = new RegExp(`^${declared.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`)
-    return pattern.test(path) ? [declared.method.toUpperCase()] : []
-  })
-  return [...new Set(methods)]
+  return { input, sent, size }
 }

@@ -17,13 +17,13 @@ export function announcedBytes(
   return Math.min(Number(length), bytesMax)
 }
 
-/** The JSON body as it was sent, and checked. @throws {Refusal} `unsupported_media_type`, `too_large`, `invalid_message` */
+/** The JSON body as it was sent, and checked, and its bytes. @throws {Refusal} `unsupported_media_type`, `too_large`, `invalid_message` */
 export async function bodyOf(
   request: HonoRequest,
   { body: schema, bodyOptional = false }: Pick<Route, 'body' | 'bodyOptional'>,
   bytesMax: number,
-): Promise<{ sent: unknown; body: unknown }> {
-  if (!schema) return { sent: undefined, body: undefined }
+): Promise<{ sent: unknown; body: unknown; size: number }> {
+  if (!schema) return { sent: undefined, body: undefined, size: 0 }
   const type = request.header('content-type')?.split(';')[0]?.trim().toLowerCase()
   const wrongType = () =>
     new Refusal('unsupported_media_type', 'the body must be Content-Type: application/json')
@@ -38,11 +38,12 @@ export async function bodyOf(
     // Bun's own bound, a little above ours, met by a chunked body.
     throw String(error).includes('maxRequestBodySize') ? tooLarge() : error
   })
-  if (bytes.byteLength > bytesMax) throw tooLarge()
-  if (bodyOptional && bytes.byteLength === 0) return { sent: {}, body: checked(schema, {}) }
+  const size = bytes.byteLength
+  if (size > bytesMax) throw tooLarge()
+  if (bodyOptional && size === 0) return { sent: {}, body: checked(schema, {}), size }
   if (type === undefined) throw wrongType()
   const sent = decodeJson(utf8(bytes))
-  return { sent, body: checked(schema, sent) }
+  return { sent, body: checked(schema, sent), size }
 }
 
 function checked(schema: z.ZodType, value: unknown): unknown {

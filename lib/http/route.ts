@@ -102,6 +102,15 @@ export function mayChange(method: string, path: string): boolean {
   return !['get', 'head', 'options'].includes(method.toLowerCase()) || path.startsWith('/ws/')
 }
 
+/** What an address takes, in capitals; empty where no route has it. */
+export function methodsOf(routes: readonly Route[], path: string): string[] {
+  const methods = routes.flatMap((declared) => {
+    const pattern = new RegExp(`^${declared.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`)
+    return pattern.test(path) ? [declared.method.toUpperCase()] : []
+  })
+  return [...new Set(methods)]
+}
+
 /** Declares a route; the types of its input and of what it answers follow from its schemas. */
 export function route<
   P extends Schema | undefined = undefined,

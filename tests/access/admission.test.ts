@@ -188,3 +188,19 @@ test('bytes under way are bounded in all, and by half of that for one subject', 
   first[Symbol.dispose]()
   hold(50, 'zoe')
 })
+
+test('of bytes under way that come to less the rest is given back, once', () => {
+  const hold = createPendingBytes(100)
+  const ann = hold(50, 'ann')
+  const bob = hold(50, 'bob')
+
+  ann.shrinkTo(10)
+  ann.shrinkTo(20)
+
+  expect(() => hold(41, 'zoe')).toThrow('under way')
+  ann[Symbol.dispose]()
+  ann[Symbol.dispose]()
+  hold(50, 'ann')
+  expect(() => hold(1, 'zoe')).toThrow('under way')
+  bob[Symbol.dispose]()
+})
