@@ -6,7 +6,7 @@ import { loadSecrets } from './keys.ts'
 import { localPrincipal } from './local.ts'
 import { originsOf } from './origins.ts'
 import { createLatest, createRevocations } from './revocations.ts'
-import { everyone, type Principal } from './rights.ts'
+import { everyone } from './rights.ts'
 import { requireSoundSetup } from './setup.ts'
 import { createTokens } from './tokens.ts'
 
@@ -44,7 +44,7 @@ export function createAccess(options: AccessOptions) {
     issuer,
     audience,
     now: clock.now,
-    isRevoked,
+    isRevoked: revocations.covers,
   })
   return {
     ...createAdmission({ config, monotonicMs, verify: tokens.verify }),
@@ -52,7 +52,7 @@ export function createAccess(options: AccessOptions) {
     local: localPrincipal(config.LOCAL_SCOPE),
     requireStanding: tokens.requireStanding,
     issueToken: tokens.issue,
-    isRevoked,
+    isRevoked: revocations.covers,
     revocations,
     latest: clock.latest,
     origins: originsOf(config, port),

@@ -12,13 +12,16 @@ interface Revocable {
   readonly subject: string
   readonly jti?: string
   readonly issuedAtMs?: number
+  /** Absent where no token is needed: then there is none to revoke, whatever the subject. */
+  readonly expiresAtMs?: number
 }
 
 /** Whether a revocation covers a token. One that does not say when it was issued counts as issued before. */
 export function isCovered(
   { kind, value, revokedAtMs }: Revocation,
-  { subject, jti, issuedAtMs = 0 }: Revocable,
+  { subject, jti, issuedAtMs = 0, expiresAtMs }: Revocable,
 ): boolean {
+  if (expiresAtMs === undefined) return false
   return kind === 'jti' ? jti === value : subject === value && issuedAtMs <= revokedAtMs
 }
 
@@ -36,7 +39,8 @@ export function createRevocations() {
     },
 
     /** As `isCovered` by any of them. */
-    covers({ subject, jti, issuedAtMs = 0 }: Revocable): boolean {
+    covers({ subject, jti, issuedAtMs = 0, expiresAtMs }: Revocable): boolean {
+      if (expiresAtMs === undefined) return false
       if (jti !== undefined && tokens.has(jti)) return true
       return issuedAtMs <= (subjects.get(subject) ?? -1)
     },

@@ -3,6 +3,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import { FULL_SCOPE } from '../../lib/access/rights.ts'
 import { framings } from '../../lib/protocol/codec.ts'
 import { channels } from '../../lib/protocol/events.ts'
+import { TestStream } from '../support/event-stream.ts'
 import { startTestServer, temporaryFolder, type TestServer } from '../support/server.ts'
 import type { TestClient } from '../support/client.ts'
 
@@ -381,6 +382,34 @@ test.each(['revoked', 'expired'] as const)(
     expect(still.status).toBe('pending')
   },
 )
+
+test('who needs no token has none to revoke: LOCAL_SCOPE goes on whatever its subject, on every transport', async () => {
+  await using server = await startTestServer({ LOCAL_SCOPE: 'events:read api:read api:write' })
+  const local = server.apiAs(undefined)
+  const token = await server.tokenFor('api:read', 'local')
+  const begun = await local<{ client_id: string }>('POST', '/ws/handshake', { client_type: 'gui' })
+  const poll = `/ws/poll?client_id=${begun.body.client_id}`
+  await local('GET', poll)
+  const { body: photo } = await local<{ id: number }>('POST', '/api/photos', { file_path: '/a' })
+  const waiting = local<{ job: object | null }>('POST', '/api/jobs/claim?wait=30', { worker: 'w' })
+  // Its first look is over when a claim behind it was answered.
+  await local('POST', '/api/jobs/claim', { worker: 'other' })
+
+  const revoked = await server.api('POST', '/api/tokens/revoke', { subject: 'local' })
+  const stream = await TestStream.open({ url: `${server.url}/api/events/stream` })
+  const pulled = await local('GET', '/api/events')
+  const polled = await local('GET', poll)
+  await local('POST', '/api/jobs', { photo_id: photo.id })
+  const claimed = await waiting
+
+  expect(revoked.body).toMatchObject({ disconnected: 0 })
+  expect((await server.apiAs(token)('GET', '/api/queue')).status).toBe(401)
+  expect(stream).toBeInstanceOf(TestStream)
+  expect(pulled.status).toBe(200)
+  expect(polled.body).toMatchObject({ messages: [] })
+  expect([claimed.status, claimed.body]).toEqual([200, { job: expect.any(Object) }])
+  if (stream instanceof TestStream) await stream[Symbol.asyncDispose]()
+})
 
 test('a connection that was refused its token is gone from the list', async () => {
   await using server = await startTestServer()
