@@ -35,9 +35,6 @@ export function createAccess(options: AccessOptions) {
         : undefined
   const revocations = createRevocations()
   const clock = createLatest(now)
-  // Who needs no token has none that could be revoked.
-  const isRevoked = (principal: Principal) =>
-    principal.expiresAtMs !== undefined && revocations.covers(principal)
   const tokens = createTokens({
     ...loadSecrets(config),
     issuerKeys,

@@ -131,6 +131,31 @@ test('a subject that is revoked after the clock was set back loses the tokens th
   expect(await client.closed).toMatchObject({ code: 4503 })
 })
 
+test('a subject that is revoked again after the clock was set back stays revoked, over a restart too', async () => {
+  using folder = temporaryFolder()
+  const clock = settableClock()
+  const start = () => startTestServer({ DATA_DIR: folder.path }, clock.options)
+  const revoke = async (server: TestServer) => {
+    const api = server.apiAs(await longToken(server))
+    return (await api('POST', '/api/tokens/revoke', { subject: 'phone' })).status
+  }
+  const first = await start()
+  const token = await first.server.issueToken({ subject: 'phone', scope: 'api:read', expiresInMs: DAY_MS })
+  const once = await revoke(first)
+  await first[Symbol.asyncDispose]()
+
+  clock.set(-HOUR_MS)
+  const second = await start()
+  const again = await revoke(second)
+  await second[Symbol.asyncDispose]()
+  clock.set(HOUR_MS)
+  clock.pass(1000)
+  await using third = await start()
+
+  expect([once, again]).toEqual([200, 200])
+  expect((await third.apiAs(token)('GET', '/api/photos')).status).toBe(401)
+})
+
 test('a clock set an hour forward makes retention take an hour more, set back an hour less; the numbers stay whole', async () => {
   const trimmed: unknown[] = []
   for (const byMs of [0, HOUR_MS, -HOUR_MS]) {
