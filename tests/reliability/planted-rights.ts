@@ -12,9 +12,9 @@ export const rightsFaults: readonly Planted[] = [
     patches: [
       {
         file: 'lib/realtime/reader.ts',
-        find: 'const { filter, conflate } = topic.options\n    let cost = 0',
+        find: 'const { filter, conflate } = topic.options\n    const room',
         replace:
-          'const { conflate } = topic.options\n    const { filter } = subscription.asked\n    let cost = 0',
+          'const { conflate } = topic.options\n    const { filter } = subscription.asked\n    const room',
       },
     ],
     found: outside,
