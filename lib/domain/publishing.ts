@@ -98,26 +98,29 @@ export function publishMessage(
 ): Promise<Published> {
   // Here, not in what is waited for: what is not acceptable is told from what was accepted.
   const publication = parsePublication(event, { command, subject })
-  return publishParsed()
+  if (key === undefined) return publishDurably(runWrite, publication)
+  return publishOnce(runWrite, publication, { subject, key, body: { event, command } })
+}
 
-  async function publishParsed() {
-    if (key === undefined) return await publishDurably(runWrite, publication)
-    const body = { event, command }
-    const { answer } = await answerOnce(
-      runWrite,
-      { subject, method: 'publish', path: '', key, body },
-      {
-        run: (write) => publishAll(write, [publication]),
-        answer({ events, group }) {
-          const { channel, seq } = eventOf(publication, events, group)
-          return { status: 200, body: JSON.stringify({ channel, seq }), cursor: '' }
-        },
-        keep: () => true,
+async function publishOnce(
+  runWrite: RunWrite,
+  publication: Publication,
+  asked: { readonly subject: string; readonly key: string; readonly body: object },
+): Promise<Published> {
+  const { answer } = await answerOnce(
+    runWrite,
+    { ...asked, method: 'publish', path: '' },
+    {
+      run: (write) => publishAll(write, [publication]),
+      answer({ events, group }) {
+        const { channel, seq } = eventOf(publication, events, group)
+        return { status: 200, body: JSON.stringify({ channel, seq }), cursor: '' }
       },
-    )
-    // Stored just above, now or before.
-    return JSON.parse(answer.body) as Published
-  }
+      keep: () => true,
+    },
+  )
+  // Stored just above, now or before.
+  return JSON.parse(answer.body) as Published
 }
 
 /** Publishes within one write: all or none. Without commands the write's events are these, in their order. */

@@ -126,6 +126,7 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
             try {
               requireStanding()
             } catch (error) {
+              // It was woken for a job that the next one may have.
               pending.wake()
               throw error
             }

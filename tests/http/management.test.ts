@@ -267,19 +267,6 @@ test('an issued token grants its scope for its time and nothing else', async () 
   expect(refused.map(({ status: code }) => code)).toEqual([400, 400, 400, 400, 400])
 })
 
-test('programs of this machine that need no token have none that could be revoked', async () => {
-  await using server = await startTestServer({ LOCAL_SCOPE: 'api:read events:read' })
-  const local = server.apiAs(undefined)
-  const { cursor } = await local('GET', '/api/queue')
-  await server.api('POST', '/api/tokens/revoke', { subject: 'local' })
-  await server.api('POST', '/api/system/status', { status: 'on' })
-
-  const read = await local('GET', '/api/queue')
-  const waited = await local('GET', `/api/events?wait=30&since=${encodeURIComponent(cursor ?? '')}`)
-
-  expect([read.status, waited.status]).toEqual([200, 200])
-})
-
 test('a revoked token ends its connections and opens nothing more, over a restart too', async () => {
   using folder = temporaryFolder()
   const issue = async (server: TestServer, subject: string) => {

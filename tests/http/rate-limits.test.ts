@@ -205,7 +205,7 @@ test('bodies under way are bounded: one subject has half, and 503 says when to c
   expect(after).toBe(201)
 })
 
-test('a body that was read is under way no more while its request waits', async () => {
+test('a body of no said length counts as what it was once it was read, also while its request waits', async () => {
   const bounds = { MAX_BODY_BYTES: 65_536, MAX_PENDING_BYTES: 131_072, MAX_CONNECTIONS_PER_SUBJECT: 1 }
   await using server = await startTestServer(bounds)
   const { hostname, port } = new URL(server.url)
