@@ -48,7 +48,8 @@ const START_CHAIN = 17
 
 export type Truth = ReturnType<typeof createTruth>
 
-export function createTruth() {
+/** `onViolation` gets what a commit breaks: it is looked at inside of the program, whose guards would swallow a throw. */
+export function createTruth(onViolation: (violation: unknown) => void) {
   const journal = new Map<Channel, TrueEvent[]>()
   const trimmed = new Map<Channel, number>()
   let durable: Positions = {}
@@ -121,17 +122,25 @@ export function createTruth() {
     } else if (type !== 'job_created') jobs.delete(id)
   }
 
+  function follow(seen: Seen): void {
+    for (const { channel, seq, trimmed: gone } of seen.heads()) {
+      const known = list(channel).length
+      if (seq < known) throw new Violation(`the head of ${channel} went back from ${known} to ${seq}`)
+      if (seq > known) for (const row of seen.events(channel, known)) add(row, seen)
+      if (list(channel).length !== seq) throw new Violation(`the head of ${channel} is not its last event`)
+      if (gone < (trimmed.get(channel) ?? 0))
+        throw new Violation(`what is trimmed of ${channel} went back to ${gone}`)
+      trimmed.set(channel, gone)
+    }
+  }
+
   return {
     /** Reads what a commit added. */
     commit(seen: Seen): void {
-      for (const { channel, seq, trimmed: gone } of seen.heads()) {
-        const known = list(channel).length
-        if (seq < known) throw new Violation(`the head of ${channel} went back from ${known} to ${seq}`)
-        if (seq > known) for (const row of seen.events(channel, known)) add(row, seen)
-        if (list(channel).length !== seq) throw new Violation(`the head of ${channel} is not its last event`)
-        if (gone < (trimmed.get(channel) ?? 0))
-          throw new Violation(`what is trimmed of ${channel} went back to ${gone}`)
-        trimmed.set(channel, gone)
+      try {
+        follow(seen)
+      } catch (error) {
+        onViolation(error)
       }
       commits.push(headsNow())
     },

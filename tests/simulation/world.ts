@@ -79,7 +79,7 @@ interface Parts {
 }
 
 function createWorld(seed: number, image: Uint8Array, { random, profile, scheduler }: Parts) {
-  const truth = createTruth()
+  const truth = createTruth(fail)
   const counts = newCounts()
   const mishapCounts: Record<string, number> = {}
   const latencyMs = () => profile.latencyMs * (0.2 + random.next() * (random.chance(0.05) ? 20 : 1))
