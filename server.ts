@@ -243,6 +243,8 @@ export async function startServer(
     },
   })
   const tls = loadTls(config)
+  // Else the first to come, thousands after a restart, would be sent for other tokens.
+  await access.issuerKeys?.firstTried
   const server = Bun.serve<SocketData>({
     hostname: config.HOST,
     port: config.PORT,

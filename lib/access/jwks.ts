@@ -35,6 +35,8 @@ export interface IssuerKeys {
   version(): number
   /** Milliseconds since the issuer last confirmed the set; undefined before. */
   ageMs(): number | undefined
+  /** Resolves when the first attempt is over, good or bad: before, everybody's key is unknown. */
+  readonly firstTried: Promise<void>
   /** To be called every second: loads what is due, lets go of what is too old. */
   refresh(): Promise<void>
 }
@@ -96,9 +98,10 @@ export function createIssuerKeys({
   const mayTry = () => monotonicMs() - triedMs >= coolDownMs
   /** Never two at once: a second caller shares the one under way. */
   const reload = () => (running ??= attempt().finally(() => (running = undefined)))
-  void reload()
+  const firstTried = reload()
 
   return {
+    firstTried,
     async find(algorithm, kid) {
       letGo()
       const match = () =>

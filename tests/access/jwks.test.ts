@@ -165,6 +165,23 @@ test('an issuer that is down at the start is asked again, and its tokens are tol
   expect(await statusOf(server, issuer.token())).toBe('200')
 })
 
+test('whoever comes first after a start finds the keys there, however slow the issuer', async () => {
+  await using issuer = startIssuer()
+  const slow = Promise.withResolvers<Response>()
+  issuer.misbehave(() => slow.promise)
+  const starting = startWith(issuer)
+  // Long enough for a server that would not wait.
+  const early = await Promise.race([starting, Bun.sleep(400).then(() => 'not yet')])
+  expect(early).toBe('not yet')
+  slow.resolve(new Response(issuer.keySet()))
+  await using server = await starting
+
+  const statuses = Array.from({ length: 100 }, (_, n) => statusOf(server, issuer.token({ sub: `phone ${n}` })))
+
+  expect([...new Set(await Promise.all(statuses))]).toEqual(['200'])
+  expect(issuer.asked).toBe(1)
+})
+
 test('an answer that is no good changes nothing, and is told once', async () => {
   await using issuer = startIssuer()
   const clock = { ms: 0 }
