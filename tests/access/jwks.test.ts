@@ -176,7 +176,9 @@ test('whoever comes first after a start finds the keys there, however slow the i
   slow.resolve(new Response(issuer.keySet()))
   await using server = await starting
 
-  const statuses = Array.from({ length: 100 }, (_, n) => statusOf(server, issuer.token({ sub: `phone ${n}` })))
+  const statuses = Array.from({ length: 100 }, (_, n) =>
+    statusOf(server, issuer.token({ sub: `phone ${n}` })),
+  )
 
   expect([...new Set(await Promise.all(statuses))]).toEqual(['200'])
   expect(issuer.asked).toBe(1)
