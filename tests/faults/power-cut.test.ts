@@ -16,7 +16,8 @@ import { writeAway, type Promised } from './writers.ts'
 setDefaultTimeout(120_000)
 
 const SEED = Number(process.env['SEED'] ?? 20_261)
-const LINEAGES = 4
+/** `LANE=long` has more. */
+const LINEAGES = process.env['LANE'] === 'long' ? 20 : 2
 const CYCLES = 5
 const WRITERS = 4
 /** Paths so long that the log reaches the size of a checkpoint within a second. */

@@ -61,21 +61,12 @@ const parts: Readonly<Partial<Record<PartName, () => Promise<Outcome>>>> = {
     return { report: reportOf(lane), holds: lane.sums.violations === 0 }
   },
   async 'planted faults'() {
-    const files = [
+    const { passed, failed, holds } = await runTests([
       'tests/reliability/planted.test.ts',
       'tests/simulation/planted.test.ts',
       'tests/clients/planted.test.ts',
-    ]
-    const child = Bun.spawn([process.execPath, 'test', ...files.map((file) => join(projectRoot, file))], {
-      env: { ...process.env, LANE: 'long' },
-      stdout: 'inherit',
-      stderr: 'pipe',
-    })
-    const output = await new Response(child.stderr).text()
-    const count = (what: string) => Number(new RegExp(`^ *(\\d+) ${what}$`, 'm').exec(output)?.[1] ?? 0)
-    for (const [line] of output.matchAll(/^\(fail\) .*$/gm)) console.error(`planted faults: ${line}`)
-    const report = { passed: count('pass'), failed: count('fail') }
-    return { report, holds: (await child.exited) === 0 && report.passed > 55 }
+    ])
+    return { report: { passed, failed }, holds: holds && passed > 55 }
   },
   async 'fault sweep'() {
     const { hits: injected, faults, ...report } = await sweepFaults({ upTo: 100, seed })
@@ -92,6 +83,17 @@ const parts: Readonly<Partial<Record<PartName, () => Promise<Outcome>>>> = {
       },
       holds: faults.length === 0,
     }
+  },
+  async 'power cuts'() {
+    const { said, failed, holds } = await runTests(['tests/faults/power-cut.test.ts'])
+    const lineages = [...said.matchAll(/^power cuts: (.*)$/gm)].map(
+      ([, json = '']) =>
+        JSON.parse(json) as Record<'cycles' | 'acknowledged' | 'published' | 'faults', number>,
+    )
+    const sum = (field: keyof (typeof lineages)[number]) =>
+      lineages.reduce((total, lineage) => total + lineage[field], 0)
+    const counts = { cycles: sum('cycles'), acknowledged: sum('acknowledged'), published: sum('published') }
+    return { report: { seed, lineages: lineages.length, ...counts, faults: sum('faults'), failed }, holds }
   },
   async 'slow consumers'() {
     const crowd = { subscribers: 1000, stalled: 200, seconds: 30, rate: 40, eventBytes: 4000 }
@@ -133,6 +135,23 @@ const parts: Readonly<Partial<Record<PartName, () => Promise<Outcome>>>> = {
     }
     return { report: { ...report, violations: violations.length }, holds: violations.length === 0 }
   },
+}
+
+/** Test files as the long lane runs them, from the seeds of this run on. */
+async function runTests(files: readonly string[]) {
+  const child = Bun.spawn([process.execPath, 'test', ...files.map((file) => join(projectRoot, file))], {
+    env: { ...process.env, LANE: 'long', SEED: String(seed * 1000) },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [said, output] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ])
+  process.stdout.write(said)
+  const count = (what: string) => Number(new RegExp(`^ *(\\d+) ${what}$`, 'm').exec(output)?.[1] ?? 0)
+  for (const [line] of output.matchAll(/^\(fail\) .*$/gm)) console.error(line)
+  return { said, passed: count('pass'), failed: count('fail'), holds: (await child.exited) === 0 }
 }
 
 const path = join(projectRoot, 'RELIABILITY.md')

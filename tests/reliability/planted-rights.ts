@@ -22,6 +22,7 @@ export const rightsFaults: readonly Planted[] = [
   },
   {
     name: 'a refresh that narrows leaves a socket in the topic of a channel that ended',
+    long: true,
     patches: [
       {
         file: 'lib/realtime/following.ts',
