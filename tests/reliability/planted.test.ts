@@ -7,10 +7,10 @@ import { rightsFaults } from './planted-rights.ts'
 import { smallDisk, writeFaults } from './planted-writes.ts'
 
 // Real processes on a busy machine; bunfig has no timeout that works, and a preload's holds for one file only.
-setDefaultTimeout(120_000)
+setDefaultTimeout(600_000)
 
 /** Runs until a fault has to show: whether it does in one is the machine's choice. */
-const RUNS_MAX = 6
+const RUNS_MAX = 10
 
 /** Each takes some ten seconds: the short lane plants some of each kind, `LANE=long` all of them. */
 const all = [...writeFaults, ...deliveryFaults, ...rightsFaults]
