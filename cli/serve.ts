@@ -3,11 +3,14 @@ import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { hasSecret } from '../lib/access/keys.ts'
 import { FULL_SCOPE } from '../lib/access/rights.ts'
+import { dropLogs, endLogs } from '../lib/logger.ts'
 import type { Config } from '../lib/settings.ts'
 import { version } from '../package.json' with { type: 'json' }
 import type { LightwireServer, startServer } from '../server.ts'
 
 const FIRST_TRY_MS = 3_600_000
+/** What a reader of the log gets for the last lines. */
+const LAST_LINES_MS = 1000
 
 export async function serve(config: Config, start: typeof startServer): Promise<void> {
   const starting = start(config)
@@ -15,11 +18,11 @@ export async function serve(config: Config, start: typeof startServer): Promise<
   let stopping = false
   const stop = async (signal: 'SIGINT' | 'SIGTERM') => {
     // The shell's way to say that a signal ended a process. Whatever was acknowledged is on the disk.
-    if (stopping) process.exit(128 + constants.signals[signal])
+    if (stopping) leave(128 + constants.signals[signal])
     stopping = true
     setTimeout(() => {
       process.stderr.write('lightwire: DRAIN_DEADLINE has passed; ending now\n')
-      process.exit(1)
+      leave(1)
     }, config.DRAIN_DEADLINE)
     const server = await starting
     server.log.info({ signal }, 'stopping')
@@ -28,9 +31,11 @@ export async function serve(config: Config, start: typeof startServer): Promise<
       await server[Symbol.asyncDispose]()
     } catch (error) {
       server.report(error)
-      process.exit(1)
+      await endLogs(LAST_LINES_MS)
+      leave(1)
     }
-    process.exit(0)
+    await endLogs(LAST_LINES_MS)
+    leave(0)
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal))
   const server = await starting
@@ -38,6 +43,12 @@ export async function serve(config: Config, start: typeof startServer): Promise<
   process.on('uncaughtException', server.report)
   process.on('unhandledRejection', server.report)
   process.stderr.write(`${await startScreen(server)}\n`)
+}
+
+/** Whoever reads the log may be gone, or stand still. */
+function leave(code: number): never {
+  dropLogs()
+  process.exit(code)
 }
 
 /** How to run Bun here: npm's scripts have it on their PATH, the shell that called npm has not. */

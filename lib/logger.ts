@@ -14,6 +14,10 @@ const obeyed = /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069
 
 /** Pino's number of the level. */
 const FATAL = 60
+type Stdout = ReturnType<typeof pino.destination> & { readonly destroyed?: boolean }
+
+/** Of this process, from its first logger on. */
+let stdout: Stdout | undefined
 
 export function createLogger(level: string): Logger {
   const options = {
@@ -23,7 +27,7 @@ export function createLogger(level: string): Logger {
     redact: { paths: secretPaths, censor: '***' },
     serializers: { err: pino.stdSerializers.errWithCause },
   }
-  const stdout = pino.destination(1)
+  const out: Stdout = (stdout ??= pino.destination(1))
   // Another thread writes the other lines; one of a process that is about to end may not wait for it.
   const lastWords = pino.destination({ dest: 1, sync: true })
   const destination = {
@@ -31,13 +35,29 @@ export function createLogger(level: string): Logger {
     /** Set by pino before each line. */
     lastLevel: 0,
     write(line: string) {
+      if (out.destroyed) return
       const isFatal = this.lastLevel >= FATAL
-      if (isFatal) stdout.flushSync()
+      if (isFatal) out.flushSync()
       // They stand within strings of JSON only.
-      ;(isFatal ? lastWords : stdout).write(line.replace(obeyed, escaped))
+      ;(isFatal ? lastWords : out).write(line.replace(obeyed, escaped))
     },
   }
   return pino(options, destination)
+}
+
+/** Resolves when every line was written, or after `ms`; nothing is logged any more. */
+export async function endLogs(ms: number): Promise<void> {
+  const out = stdout
+  if (!out || out.destroyed) return
+  const written = new Promise((resolve) => void out.once('close', resolve).once('error', resolve))
+  out.end()
+  await Promise.race([written, Bun.sleep(ms)])
+  dropLogs()
+}
+
+/** Gives up lines that nobody takes: a process that waits for them at its exit would never end. */
+export function dropLogs(): void {
+  if (!stdout?.destroyed) stdout?.destroy()
 }
 
 const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
