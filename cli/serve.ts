@@ -96,7 +96,7 @@ async function startScreen({ config, url, issueToken }: LightwireServer): Promis
     const bearer = token === undefined ? '' : ` -H "Authorization: Bearer ${token}"`
     lines.push(
       '',
-      `  first try, the link and this token good for an hour:  ${url}/api/system/health`,
+      `  ${token === undefined ? 'first try' : 'first try, with a token good for an hour, as the link above is'}:`,
       `  npx wscat -c ${socket}${bearer}`,
       '  then send: {"type":"subscribe","channels":["jobs","photos","sessions"]}',
     )

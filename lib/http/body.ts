@@ -42,7 +42,7 @@ export async function bodyOf(
   if (size > bytesMax) throw tooLarge()
   if (bodyOptional && size === 0) return { sent: {}, body: checked(schema, {}), size }
   if (type === undefined) throw wrongType()
-  const sent = decodeJson(utf8(bytes))
+  const sent = decodeJson(utf8(bytes), 'the body')
   return { sent, body: checked(schema, sent), size }
 }
 
