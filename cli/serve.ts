@@ -3,7 +3,6 @@ import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import { hasSecret } from '../lib/access/keys.ts'
 import { FULL_SCOPE } from '../lib/access/rights.ts'
-import { dropLogs, endLogs } from '../lib/logger.ts'
 import type { Config } from '../lib/settings.ts'
 import { version } from '../package.json' with { type: 'json' }
 import type { LightwireServer, startServer } from '../server.ts'
@@ -16,6 +15,11 @@ export async function serve(config: Config, start: typeof startServer): Promise<
   const starting = start(config)
   // From the first moment on: a signal that comes while the server starts ends it properly too.
   let stopping = false
+  let running: LightwireServer | undefined
+  const leave = (code: number): never => {
+    running?.log.drop()
+    process.exit(code)
+  }
   const stop = async (signal: 'SIGINT' | 'SIGTERM') => {
     // The shell's way to say that a signal ended a process. Whatever was acknowledged is on the disk.
     if (stopping) leave(128 + constants.signals[signal])
@@ -24,31 +28,25 @@ export async function serve(config: Config, start: typeof startServer): Promise<
       process.stderr.write('lightwire: DRAIN_DEADLINE has passed; ending now\n')
       leave(1)
     }, config.DRAIN_DEADLINE)
-    const server = await starting
+    const server = (running = await starting)
     server.log.info({ signal }, 'stopping')
     try {
       await server.drain()
       await server[Symbol.asyncDispose]()
     } catch (error) {
       server.report(error)
-      await endLogs(LAST_LINES_MS)
+      await server.log.finish(LAST_LINES_MS)
       leave(1)
     }
-    await endLogs(LAST_LINES_MS)
+    await server.log.finish(LAST_LINES_MS)
     leave(0)
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal))
-  const server = await starting
+  const server = (running = await starting)
   // Handlers are guarded one by one; this is the last resort, so that a slip costs a log line and not the process.
   process.on('uncaughtException', server.report)
   process.on('unhandledRejection', server.report)
   process.stderr.write(`${await startScreen(server)}\n`)
-}
-
-/** Whoever reads the log may be gone, or stand still. */
-function leave(code: number): never {
-  dropLogs()
-  process.exit(code)
 }
 
 /** How to run Bun here: npm's scripts have it on their PATH, the shell that called npm has not. */
