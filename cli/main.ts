@@ -20,7 +20,7 @@ const USAGE = `usage: bun run server.ts [command]
   token    --scope "events:read api:read" --subject NAME --expires 1h [--grants JSON]: prints a token signed with this
            set-up's key; with --grants and no --scope it grants those alone
   check    prints the settings in force, secrets masked, and what is too weak to start with
-  demo     [--photos DIR] [--url URL --token TOKEN] [--workers N]: plays a shoot over the public API
+  demo     [--photos DIR] [--url URL --token TOKEN] [--workers N] [--pause MS]: plays a shoot over the public API
   verify   [--backup FILE]: checks the data of a stopped server, or a copy of its database, and says what holds
   doctor   --live URL [--token TOKEN]: plays a short shoot on a running server and says what holds there`
 
@@ -42,6 +42,10 @@ export async function runCommand(words: readonly string[], start: typeof startSe
         return process.exit((await verify(loadConfig(), rest)) ? 0 : 1)
       case 'doctor':
         return await runDoctor(loadConfig(), rest)
+      case 'help':
+      case '--help':
+      case '-h':
+        return console.log(USAGE)
       default:
         throw new UsageError(USAGE)
     }
@@ -50,9 +54,16 @@ export async function runCommand(words: readonly string[], start: typeof startSe
       (kind) => error instanceof kind,
     )
     const message = error instanceof Error ? error.message : String(error)
-    const inUse = (error as { code?: string } | null)?.code === 'EADDRINUSE'
+    const { code, syscall } = (error ?? {}) as { readonly code?: string; readonly syscall?: string }
+    const inUse = code === 'EADDRINUSE'
+    const cannotListen = syscall === 'listen' && !inUse
     if (!expected && !inUse && !isStorageFault(error)) throw error
-    const where = !expected && !inUse ? 'the data cannot be used: ' : ''
+    const where =
+      expected || inUse
+        ? ''
+        : cannotListen
+          ? 'HOST and PORT are no address to listen on here: '
+          : 'the data cannot be used: '
     console.error(`lightwire: ${where}${message}`)
     if (isSyncFault(error)) endAtOnce()
     process.exit(1)

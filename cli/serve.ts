@@ -8,32 +8,41 @@ import { version } from '../package.json' with { type: 'json' }
 import type { LightwireServer, startServer } from '../server.ts'
 
 const FIRST_TRY_MS = 3_600_000
+/** What a reader of the log gets for the last lines. */
+const LAST_LINES_MS = 1000
 
 export async function serve(config: Config, start: typeof startServer): Promise<void> {
   const starting = start(config)
   // From the first moment on: a signal that comes while the server starts ends it properly too.
   let stopping = false
+  let running: LightwireServer | undefined
+  const leave = (code: number): never => {
+    running?.log.drop()
+    process.exit(code)
+  }
   const stop = async (signal: 'SIGINT' | 'SIGTERM') => {
     // The shell's way to say that a signal ended a process. Whatever was acknowledged is on the disk.
-    if (stopping) process.exit(128 + constants.signals[signal])
+    if (stopping) leave(128 + constants.signals[signal])
     stopping = true
     setTimeout(() => {
       process.stderr.write('lightwire: DRAIN_DEADLINE has passed; ending now\n')
-      process.exit(1)
+      leave(1)
     }, config.DRAIN_DEADLINE)
-    const server = await starting
+    const server = (running = await starting)
     server.log.info({ signal }, 'stopping')
     try {
       await server.drain()
       await server[Symbol.asyncDispose]()
     } catch (error) {
       server.report(error)
-      process.exit(1)
+      await server.log.finish(LAST_LINES_MS)
+      leave(1)
     }
-    process.exit(0)
+    await server.log.finish(LAST_LINES_MS)
+    leave(0)
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal))
-  const server = await starting
+  const server = (running = await starting)
   // Handlers are guarded one by one; this is the last resort, so that a slip costs a log line and not the process.
   process.on('uncaughtException', server.report)
   process.on('unhandledRejection', server.report)
@@ -85,7 +94,7 @@ async function startScreen({ config, url, issueToken }: LightwireServer): Promis
     const bearer = token === undefined ? '' : ` -H "Authorization: Bearer ${token}"`
     lines.push(
       '',
-      `  first try, the link and this token good for an hour:  ${url}/api/system/health`,
+      `  ${token === undefined ? 'first try' : 'first try, with a token good for an hour, as the link above is'}:`,
       `  npx wscat -c ${socket}${bearer}`,
       '  then send: {"type":"subscribe","channels":["jobs","photos","sessions"]}',
     )

@@ -19,6 +19,7 @@ export function requireOwnersOnly(path: string, what: string): void {
 
 /** A group may be let in on purpose (a backup, a group that holds certificates); others never. @throws {WeakSetup} */
 export function requireClosed(path: string, what: string, mode: '0600' | '0700'): void {
+  if (mode === '0700' && !statSync(path).isDirectory()) throw new WeakSetup(`${what} is a file, not a folder`)
   if ((modeOf(path) & OTHERS) === 0) return
   throw new WeakSetup(`${what} is open to every user of this machine; make it mode ${mode} and restart`)
 }

@@ -1,10 +1,13 @@
 /** An outside issuer's keys, kept: fetched or read again when due, seldom enough that no token can make us hammer the issuer. */
 import { open, type FileHandle } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
+import { Refusal } from '../protocol/refusals.ts'
 import { requireUnwritable, WeakSetup } from '../weak-setup.ts'
 import { KEY_SET_BYTES_MAX, KeySetFault, parseKeySet, type KeySet, type PublicKey } from './key-set.ts'
 
 const FETCH_MS_MAX = 5000
+/** How long a start waits for the first set: a signal meanwhile must not wait for more. */
+const FIRST_MS_MAX = 2000
 /** How old a fetched set gets before it is fetched again. */
 const REFRESH_MS = 300_000
 /** Least time between two fetches, whatever tokens name. */
@@ -13,6 +16,9 @@ const COOL_DOWN_MS = 30_000
 const KEEP_MS = 86_400_000
 /** Requests that wait for an unknown key at once; what they send is in nobody's bounds yet. */
 const WAITING_MAX = 32
+const CROWDED = 'the keys of its issuer are being fetched, and too many wait for them'
+/** When to come again; and how soon the issuer is asked again of whom there is no set yet. */
+const RETRY_MS = 2000
 
 /** What is told to the operator. */
 export interface KeySetObserver {
@@ -29,13 +35,16 @@ export interface KeySetObserver {
 
 /** The keys of one issuer, by kid. */
 export interface IssuerKeys {
-  /** Keys for this algorithm, those of that kid where the token names one; asks the issuer for an unknown one. */
+  /**
+   * Keys for this algorithm, those of that kid where the token names one; asks the issuer for an unknown one.
+   * @throws {Refusal} `too_many_connections` while too many wait for that
+   */
   find(algorithm: string, kid: string | undefined): Promise<readonly PublicKey[]>
   /** Moves whenever a key may have gone: what was verified before is to be verified again. */
   version(): number
   /** Milliseconds since the issuer last confirmed the set; undefined before. */
   ageMs(): number | undefined
-  /** Resolves when the first attempt is over, good or bad: before, everybody's key is unknown. */
+  /** Resolves when the first attempt is over, good or bad, or takes long: before, everybody's key is unknown. */
   readonly firstTried: Promise<void>
   /** To be called every second: loads what is due, lets go of what is too old. */
   refresh(): Promise<void>
@@ -95,10 +104,11 @@ export function createIssuerKeys({
   let waiting = 0
 
   const ageMs = () => (confirmedMs === undefined ? undefined : monotonicMs() - confirmedMs)
-  const mayTry = () => monotonicMs() - triedMs >= coolDownMs
+  // Without any set everybody is refused: that is over as soon as the issuer is there.
+  const mayTry = () => monotonicMs() - triedMs >= (text === '' ? Math.min(RETRY_MS, coolDownMs) : coolDownMs)
   /** Never two at once: a second caller shares the one under way. */
   const reload = () => (running ??= attempt().finally(() => (running = undefined)))
-  const firstTried = reload()
+  const firstTried = Promise.race([reload(), Bun.sleep(FIRST_MS_MAX)])
 
   return {
     firstTried,
@@ -107,7 +117,10 @@ export function createIssuerKeys({
       const match = () =>
         keys.filter((key) => key.algorithms.includes(algorithm) && (kid === undefined || key.kid === kid))
       let found = match()
-      if (found.length === 0 && waiting < WAITING_MAX && (running || mayTry())) {
+      if (found.length === 0 && (running || mayTry())) {
+        // Their tokens may be good: another token is no remedy.
+        if (waiting >= WAITING_MAX)
+          throw new Refusal('too_many_connections', CROWDED, { retryAfterMs: RETRY_MS })
         waiting += 1
         await reload().finally(() => (waiting -= 1))
         found = match()

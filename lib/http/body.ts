@@ -24,11 +24,20 @@ export async function bodyOf(
   bytesMax: number,
 ): Promise<{ sent: unknown; body: unknown; size: number }> {
   if (!schema) return { sent: undefined, body: undefined, size: 0 }
-  const type = request.header('content-type')?.split(';')[0]?.trim().toLowerCase()
-  const wrongType = () =>
-    new Refusal('unsupported_media_type', 'the body must be Content-Type: application/json')
+  const [type, ...parameters] = (request.header('content-type') ?? '')
+    .split(';')
+    .map((part) => part.trim().toLowerCase())
+  const wrongType = (sentence = 'the body must be Content-Type: application/json') =>
+    new Refusal('unsupported_media_type', sentence)
   // A body that may be absent and has no type is perhaps there and empty.
-  if (type !== 'application/json' && !(bodyOptional && type === undefined)) throw wrongType()
+  if (type !== 'application/json' && !(bodyOptional && type === '')) throw wrongType()
+  const charset = parameters
+    .find((parameter) => parameter.startsWith('charset='))
+    ?.slice(8)
+    .replaceAll('"', '')
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw wrongType('JSON is in UTF-8')
+  if ((request.header('content-encoding') ?? 'identity') !== 'identity')
+    throw wrongType('the body must come without Content-Encoding')
   const tooLarge = () => new Refusal('too_large', `the body is larger than ${bytesMax} bytes`)
   if (Number(request.header('content-length') ?? 0) > bytesMax) throw tooLarge()
   const bytes = await request.arrayBuffer().catch((error: unknown) => {
@@ -41,8 +50,8 @@ export async function bodyOf(
   const size = bytes.byteLength
   if (size > bytesMax) throw tooLarge()
   if (bodyOptional && size === 0) return { sent: {}, body: checked(schema, {}), size }
-  if (type === undefined) throw wrongType()
-  const sent = decodeJson(utf8(bytes))
+  if (type === '') throw wrongType()
+  const sent = decodeJson(utf8(bytes), 'the body')
   return { sent, body: checked(schema, sent), size }
 }
 

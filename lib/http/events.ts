@@ -105,7 +105,7 @@ function followedBy(
     principal,
     channels: wanted,
     since: since === undefined ? undefined : parseCursor(since),
-    filter: query.where === undefined ? undefined : parseFilter(decodeJson(query.where), wanted),
+    filter: query.where === undefined ? undefined : parseFilter(decodeJson(query.where, 'where'), wanted),
   }
 }
 

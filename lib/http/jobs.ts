@@ -108,10 +108,10 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
           const deadline = monotonicMs() + query.wait * 1000
           for (let waited = false; ; waited = true) {
             const seen = pending.version()
-            const claimed = await answering.write({
-              run: (write) => claimNextJob(write, principal.subject, body),
-              answer: ({ value }) => ({ job: value ?? null }),
-              keep: (job) => job !== undefined,
+            const claimed = await claim(waited).catch((error: unknown) => {
+              // It was woken for a job that the next one may have.
+              if (waited) pending.wake()
+              throw error
             })
             // Woken for a job, and given the one that an equal request got: this job is another waiter's.
             if (waited && claimed.replayed) pending.wake()
@@ -123,13 +123,16 @@ export function jobRoutes(pending: JobSignal, monotonicMs: () => number): readon
             pending.requireOpen()
             // Nobody is there any more to work on it; the next waiter takes the job.
             if (signal.aborted) return claimed
-            try {
-              requireStanding()
-            } catch (error) {
-              // It was woken for a job that the next one may have.
-              pending.wake()
-              throw error
-            }
+          }
+
+          // Async, so that a token that ended is a rejection like the write's.
+          async function claim(waited: boolean) {
+            if (waited) requireStanding()
+            return await answering.write({
+              run: (write) => claimNextJob(write, principal.subject, body),
+              answer: ({ value }) => ({ job: value ?? null }),
+              keep: (job) => job !== undefined,
+            })
           }
         },
       },

@@ -83,14 +83,14 @@ export function decodeFrame(framing: Framing, frame: string | Uint8Array, maxByt
   return normalise(packr.unpack(packed))
 }
 
-/** Parses a JSON text whose depth is bounded before anything recursive sees it. @throws {Refusal} */
-export function decodeJson(json: string): unknown {
+/** Parses a JSON text whose depth is bounded before anything recursive sees it; `what` it is, for a refusal. @throws {Refusal} */
+export function decodeJson(json: string, what = 'the message'): unknown {
   requireDepth(json, DEPTH_MAX)
   let value: unknown
   try {
     value = JSON.parse(json)
   } catch {
-    throw new Refusal('invalid_message', 'the message is not JSON')
+    throw new Refusal('invalid_message', `${what} is not JSON`)
   }
   return normalise(value)
 }

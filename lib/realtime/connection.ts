@@ -60,6 +60,8 @@ export class Connection extends Outlet implements Follower, InboxOwner {
   attachedMs: number
   /** When anything last came from the client, or bytes that waited for it moved. All `…Ms` are monotonic time. */
   lastHeardMs: number
+  /** Until then nothing of it was read, by our choice: that silence is ours. */
+  unreadUntilMs = 0
   lastPingMs: number
   warnedOfExpiry = false
   readonly connectedAt: Date

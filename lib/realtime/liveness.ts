@@ -75,9 +75,10 @@ function check(
     }
   } else {
     connection.stalledSinceMs = undefined
-    if (connection.isUnread) connection.lastHeardMs = monotonic
+    if (connection.isUnread) connection.unreadUntilMs = monotonic
+    const silentMs = monotonic - Math.max(connection.lastHeardMs, connection.unreadUntilMs)
     const listensOnly = connection.medium.transport === 'sse'
-    if (!listensOnly && monotonic - connection.lastHeardMs >= heartbeatMs * 1.5) {
+    if (!listensOnly && silentMs >= heartbeatMs * 1.5) {
       return connection.end('no_pong', `no sign of life for ${heartbeatMs * 1.5} ms`)
     }
   }

@@ -2,10 +2,12 @@
 
 /** Bun queues at most this many messages per socket before `getBufferedAmount` counts them. */
 const LAG_MESSAGES = 32
+/** What MessagePack makes of JSON at worst: nine bytes of the four in `1.5,`. */
+export const PACKED_GROWTH = 2.25
 /** A single event with its envelope, its batch's where it is one, and the frame header. */
-const FRAME_BYTES_MAX = 65_536 + 144
+const FRAME_BYTES_MAX = 65_536 * PACKED_GROWTH + 144
 /** Bun drops what a socket would queue beyond this. */
-export const BACKPRESSURE_LIMIT = 4 * 1024 * 1024
+export const BACKPRESSURE_LIMIT = 8 * 1024 * 1024
 /** A socket over the high-water mark is slow, whatever the number of connections. */
 const HIGH_WATER_MAX = 256 * 1024
 /** With very many connections the bound on all of them gives way to this, so that a burst moves nobody. */

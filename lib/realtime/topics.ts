@@ -4,7 +4,7 @@ import type { Positions } from '../protocol/cursor.ts'
 import { channels, type Channel } from '../protocol/events.ts'
 import { Lane, type FilterCount } from './lane.ts'
 import type { Socket } from './socket.ts'
-import type { Meter } from './sweep.ts'
+import { PACKED_GROWTH, type Meter } from './sweep.ts'
 import type { EncodedEvent } from './tail.ts'
 import { frameBytes, type Options, type Topic } from './topic.ts'
 import { Batch } from './window.ts'
@@ -78,7 +78,8 @@ export function createTopics(options: TopicsOptions) {
     topic.timer = undefined
     if (!window || window.isEmpty) return
     // While the window still holds it: whoever is moved aside now reads on from before it.
-    beforePublish(window.bytes + window.count * BATCH_OVERHEAD_BYTES, topic.meter)
+    const growth = topic.members.msgpack > 0 ? PACKED_GROWTH : 1
+    beforePublish(window.bytes * growth + window.count * BATCH_OVERHEAD_BYTES, topic.meter)
     if (topic.size === 0) return
     const { head } = topic
     for (const batch of window.take(channel, topic.covered, head)) {

@@ -1,7 +1,7 @@
 /** The in-process transport: a running server as the program that started it has it in hand. */
 import type { TokenRequest } from '../access/tokens.ts'
 import { parsePublication, publishDurably } from '../domain/publishing.ts'
-import type { Logger } from '../logger.ts'
+import type { ServerLog } from '../logger.ts'
 import type { EventInput, EventType, StoredEvent } from '../protocol/events.ts'
 import type { Hub } from '../realtime/hub.ts'
 import type { Config } from '../settings.ts'
@@ -12,7 +12,7 @@ export interface LightwireServer extends AsyncDisposable {
   /** `http://host:port` or `https://…`, with the port that was taken. */
   readonly url: string
   readonly config: Config
-  readonly log: Logger
+  readonly log: ServerLog
   /** What SIGTERM does: refuses what is new, sends the clients away one by one, finishes; to be disposed after. */
   drain(): Promise<void>
   /** Commits an event as `POST /api/events` would; resolves when it is durable. @throws {Refusal} */

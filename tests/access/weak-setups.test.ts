@@ -27,6 +27,11 @@ function file(folder: string, name: string, content: string): string {
 
 const weak: readonly Weak[] = [
   {
+    name: 'a data folder that is a file',
+    make: (folder) => ({ DATA_DIR: file(folder, 'data', '') }),
+    line: /^the folder of DATA_DIR is a file, not a folder$/,
+  },
+  {
     name: 'a short secret',
     make: () => ({ JWT_SECRET: 'x'.repeat(31) }),
     line: /^JWT_SECRET=\*\*\*: expected at least 32 bytes/,
@@ -180,6 +185,16 @@ test('check names every weakness at once, after the settings', async () => {
   expect(code).toBe(1)
   expect(stdout).toContain('JWT_AUDIENCE=lightwire')
   expect(stderr).toHaveLength(3)
+})
+
+test('an address that is none of this machine is said to be one of HOST and PORT, not of the data', async () => {
+  using folder = temporaryFolder()
+  const { code, stderr } = await run({ DATA_DIR: folder.path, HOST: '192.0.2.1', JWT_SECRET: 'x'.repeat(32) })
+
+  expect(code).toBe(1)
+  expect(stderr).toEqual([
+    expect.stringMatching(/^lightwire: HOST and PORT are no address to listen on here: EADDRNOTAVAIL/),
+  ])
 })
 
 test('check finds nothing in a sound set-up, and leaves no file behind', async () => {

@@ -120,6 +120,20 @@ test.each([
     415,
     'unsupported_media_type',
   ],
+  [
+    'another encoding of characters',
+    '{"name":"a","import_folder":"/x"}',
+    { 'Content-Type': 'application/json; charset=UTF-16' },
+    415,
+    'unsupported_media_type',
+  ],
+  [
+    'a body said to be compressed',
+    '{"name":"a","import_folder":"/x"}',
+    { 'Content-Encoding': 'gzip' },
+    415,
+    'unsupported_media_type',
+  ],
   ['a body over 1 MiB', `{"name":"${'x'.repeat(1_048_577)}"}`, {}, 413, 'too_large'],
   [
     'a name over 200 characters',

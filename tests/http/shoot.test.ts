@@ -1,5 +1,6 @@
 /** The domain over REST, on SQLite and on a real Postgres: every route, its transitions, its events. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { createKeyed } from '../support/keyed.ts'
 import { startPostgres, type PostgresCluster } from '../support/postgres.ts'
 import { tools } from '../support/tools.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
@@ -229,6 +230,28 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 
       expect((await ended).status).toBe(401)
       expect((await stays).body.job?.id).toBe(id)
+    })
+
+    test('a claim that is refused when it is woken leaves the job to the one behind it', async () => {
+      await using server = await start(kind)
+      const { photos } = await shoot(server)
+      const keyed = createKeyed(() => server.url, server.token)
+      const wait = (worker: string) => keyed('k', 'POST', '/api/jobs/claim?wait=30', { worker })
+      const look = () => server.api('POST', '/api/jobs/claim', { worker: 'x' })
+      const job = async () => (await server.api<Row>('POST', '/api/jobs', { photo_id: photos[0] })).body.id
+      const first = wait('one')
+      await look()
+      const other = wait('two')
+      await look()
+      const behind = server.api<{ job: Row | null }>('POST', '/api/jobs/claim?wait=30', { worker: 'three' })
+      await look()
+
+      await job()
+      const { status } = await first
+      const second = await job()
+
+      expect([status, (await other).status]).toEqual([200, 422])
+      expect((await behind).body.job?.id).toBe(second)
     })
 
     test('a cancelled job gives its photo the earlier status back', async () => {

@@ -77,9 +77,13 @@ test('a client that the server does not read for a while is not taken for silent
   await begun.promise
   // More than what is held back for it.
   for (let n = 0; n < 80; n += 1) client.send({ type: 'ping' })
+  const before = clock.options.now()
   for (let n = 0; n < 6; n += 1) await passUntilLook(server, clock.pass)
+  const { body } = await server.api<{ clients: { last_seen: string }[] }>('GET', '/api/websocket/clients')
   done.resolve()
 
+  // What nobody read is no sign of life either.
+  expect(new Date(body.clients[0]?.last_seen ?? '').getTime()).toBeLessThanOrEqual(before.getTime())
   expect(await client.sync()).toMatchObject({ type: 'pong' })
 })
 

@@ -118,6 +118,31 @@ test('a filter beyond the bound is not taken, and is when another has gone', () 
   expect(published.map(([name]) => name)).toEqual([other.nameOf('json')])
 })
 
+test.each([{}, { batchMs: 0 }])('the sweep is told of no less than what a socket gets (%j)', (options) => {
+  // Numbers of four characters have nine bytes in MessagePack.
+  const data = JSON.stringify({
+    job_id: 'a',
+    result: Array.from({ length: 15_000 }, (_, n) => (n % 9) + 0.5),
+  })
+  const timestamp = '2026-01-01T00:00:00.000Z'
+  const sizes = framings.map((framing) => {
+    const { topics, published, metered } = setUp()
+    topics.join(
+      topics.hold('jobs', { filter: undefined, batchMs: undefined, conflate: false, ...options }),
+      framing,
+      socket(),
+      0,
+    )
+    topics.publish(new EncodedEvent({ channel: 'jobs', seq: 1, type: 'job_completed', timestamp, data }))
+    topics.releaseDue()
+    const [frame = ''] = published.map(([, handed]) => handed)
+    return { framing, handed: frame.length, told: metered.reduce((sum, bytes) => sum + bytes, 0) }
+  })
+
+  for (const { framing, handed, told } of sizes) expect([framing, told >= handed]).toEqual([framing, true])
+  expect(sizes.find(({ framing }) => framing === 'msgpack')?.handed).toBeGreaterThan(130_000)
+})
+
 test('whoever is moved aside while a window is open reads on from before what it held', () => {
   const { topics, deliver } = setUp()
   const topic = topics.hold('jobs', batched({ batchMs: 5000 }))

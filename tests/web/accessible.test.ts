@@ -124,5 +124,15 @@ needs('chromium')(
     await page.getByRole('link', { name: '承認' }).click()
     await page.locator('.approval-head select').waitFor()
     expect(await width()).toBe(phone.viewport.width)
+
+    const narrow = await studio.open({ ...phone, viewport: { width: 320, height: 640 } })
+    for (const view of ['Live', 'Approval', 'Operations'] as const) {
+      await openView(narrow, view)
+      await narrow
+        .locator(view === 'Operations' ? '.panel-journal table' : 'main')
+        .first()
+        .waitFor()
+      expect([view, await narrow.evaluate('document.documentElement.scrollWidth')]).toEqual([view, 320])
+    }
   },
 )

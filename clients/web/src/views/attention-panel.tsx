@@ -46,7 +46,7 @@ export function AttentionPanel() {
         </ul>
       )}
       {alerts.length > SHOWN && (
-        <p className="muted">{t('jobs.more', { count: number(alerts.length - SHOWN) })}</p>
+        <p className="muted jobs-more">{t('jobs.more', { count: number(alerts.length - SHOWN) })}</p>
       )}
     </Panel>
   )
