@@ -1,0 +1,52 @@
+/** What a review found in the Lua client: answers of strangers, and calls that meet each other. */
+import { expect, setDefaultTimeout } from 'bun:test'
+import { startMeddler } from '../support/meddler.ts'
+import { needs } from '../support/needs.ts'
+import { startTestServer } from '../support/server.ts'
+import { startDriver } from './driver.ts'
+import { startScript } from './lua-script.ts'
+import { players } from './players.ts'
+
+setDefaultTimeout(60_000)
+
+for (const status of [404, 408, 500, 501]) {
+  needs('lua')(`a stranger's ${status} in JSON to a poll does not close it`, async () => {
+    await using server = await startTestServer()
+    let spoilt = false
+    await using meddler = startMeddler(server.url, {
+      answer({ path }, reply) {
+        if (spoilt || path !== '/api/events' || !reply.text.includes('"seq":1')) return reply
+        spoilt = true
+        return { status, text: '{"message":"Internal server error"}', headers: new Headers() }
+      },
+    })
+    await using driver = startDriver(players.lua.words)
+    await driver.tell({ do: 'connect', url: meddler.url, token: server.token })
+    await driver.tell({ do: 'subscribe', channels: ['system'] })
+    await server.api('POST', '/api/system/status', { status: 'on' })
+    await driver.until('the event', () => driver.events.length > 0)
+
+    expect(spoilt).toBe(true)
+    expect(driver.reports.filter((report) => 'status' in report && report.status === 'closed')).toEqual([])
+  })
+}
+
+for (const status of [408, 500]) {
+  needs('lua')(`a change that a stranger answers with ${status} is sent again as the same one`, async () => {
+    await using server = await startTestServer()
+    let spoilt = 0
+    await using meddler = startMeddler(server.url, {
+      answer({ method }, reply) {
+        if (method !== 'POST' || spoilt > 0) return reply
+        spoilt += 1
+        return { status, text: '{"message":"upstream reset"}', headers: new Headers() }
+      },
+    })
+    await using driver = startDriver(players.lua.words)
+    await driver.tell({ do: 'connect', url: meddler.url, token: server.token })
+    const seq = await driver.tell({ do: 'publish', event: { type: 'system_status', status: 'on' } })
+
+    const { body } = await server.api<{ events: object[] }>('GET', '/api/events?channels=system')
+    expect([seq, spoilt, body.events.length]).toEqual([1, 1, 1])
+  })
+}
