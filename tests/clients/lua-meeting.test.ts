@@ -50,3 +50,36 @@ for (const status of [408, 500]) {
     expect([seq, spoilt, body.events.length]).toEqual([1, 1, 1])
   })
 }
+
+const opening = `
+  local LrTasks, report = import("LrTasks"), import("Report")
+  local client = require("lightwire").connect({
+    url = import("Setting")("url"),
+    get_token = function() return import("Setting")("token") end,
+  })
+  local function say(status) return client:request("POST", "/api/system/status", { status = status }) end
+  local function until_at(seq)
+    while not (client:state().cursor or ""):find("system=" .. seq, 1, true) do LrTasks.sleep(0.01) end
+  end`
+
+needs('lua')('a handler that is there twice is taken away once', async ({ lua }) => {
+  await using server = await startTestServer()
+  const source = `${opening}
+    LrTasks.startAsyncTask(function()
+      local function handler(event) report(event.seq) end
+      local off = client:on("system_status", handler)
+      client:on("system_status", handler)
+      client:subscribe({ "system" })
+      say("on")
+      until_at(1)
+      off()
+      off()
+      say("off")
+      until_at(2)
+      import("Quit")()
+    end)`
+  await using script = startScript(lua, source, { url: server.url, token: server.token })
+  await script.ended
+
+  expect(script.reported).toEqual([1, 1, 2])
+})

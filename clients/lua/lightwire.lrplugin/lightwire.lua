@@ -40,7 +40,7 @@ end
 
 local function deliver(self, event)
   for _, name in ipairs({ event.type, "*" }) do
-    for _, handler in ipairs(self.handlers[name] or {}) do call(self, handler, event) end
+    for _, entry in ipairs(self.handlers[name] or {}) do call(self, entry.handler, event) end
   end
 end
 
@@ -61,13 +61,15 @@ end
 
 -- Calls handler(event) for each event of the type, "*" for all. What it gives back takes the handler away again.
 function Client:on(name, handler)
-  local list = { handler }
+  -- A function may be there more than once.
+  local own = { handler = handler }
+  local list = { own }
   for _, earlier in ipairs(self.handlers[name] or {}) do table.insert(list, #list, earlier) end
   self.handlers[name] = list
   return function()
     local rest = {}
     for _, other in ipairs(self.handlers[name]) do
-      if other ~= handler then rest[#rest + 1] = other end
+      if other ~= own then rest[#rest + 1] = other end
     end
     self.handlers[name] = rest
   end
