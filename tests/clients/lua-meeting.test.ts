@@ -83,3 +83,28 @@ needs('lua')('a handler that is there twice is taken away once', async ({ lua })
 
   expect(script.reported).toEqual([1, 1, 2])
 })
+
+for (const call of ['subscribe({ "jobs", "system" })', 'snapshot_then_follow("/api/queue", { "jobs", "system" })']) {
+  needs('lua')(`what is unsubscribed while ${call} is under way is not followed`, async ({ lua }) => {
+    await using server = await startTestServer()
+    const source = `${opening}
+      LrTasks.startAsyncTask(function()
+        client:ready()
+        local began, done
+        LrTasks.startAsyncTask(function()
+          began = true
+          report({ followed = client:${call} })
+          done = true
+        end)
+        while not began do LrTasks.sleep(0) end
+        client:unsubscribe({ "system" })
+        while not done do LrTasks.sleep(0.01) end
+        report({ channels = client:state().channels, cursor = client:state().cursor:find("system") })
+        import("Quit")()
+      end)`
+    await using script = startScript(lua, source, { url: server.url, token: server.token })
+    await script.ended
+
+    expect(script.reported).toEqual([{ followed: ['jobs'] }, { channels: ['jobs'] }])
+  })
+}

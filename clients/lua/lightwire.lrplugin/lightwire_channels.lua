@@ -14,7 +14,8 @@ Channels.__index = Channels
 -- options: link, wait (seconds of a poll), positions (of an earlier life), save(text), deliver(event),
 -- call(handler, ...), report(error), on_state_lost?
 function channels.new(options)
-  local self = setmetatable({ owners = {}, followers = {}, follows = {}, abandoned = 0, applying = false }, Channels)
+  local self = { owners = {}, followers = {}, follows = {}, leaves = {}, abandoned = 0, applying = false }
+  setmetatable(self, Channels)
   for name, value in pairs(options) do self[name] = value end
   return self
 end
@@ -76,10 +77,13 @@ local function attach(self, names, where, follow)
   return self:list()
 end
 
--- Where the channels begin when they begin now, or nil and the server's refusal.
+-- Where the channels begin when they begin now, or nil and the server's refusal. Those that were unsubscribed meanwhile
+-- are left out.
 local function begin(self, wanted, where)
   local names = list_of(set_of(wanted))
   if #names == 0 then return nil, { code = "invalid_message", message = "no channels" } end
+  local left = {}
+  for _, name in ipairs(names) do left[name] = self.leaves[name] or 0 end
   local reply, refused = self.link:ask({ method = "GET", path = follower.path(names, "now:", where, 1, 0) })
   if not reply then return nil, refused end
   local page = follower.read_page(reply.body, names)
@@ -89,7 +93,11 @@ local function begin(self, wanted, where)
     local finish = page.ends[event.channel]
     finish.seq = math.min(finish.seq, event.seq - 1)
   end
-  return page.ends
+  local heads = {}
+  for _, name in ipairs(names) do
+    if (self.leaves[name] or 0) == left[name] then heads[name] = page.ends[name] end
+  end
+  return heads
 end
 
 -- From where they are, else from now. The channels now followed, or nil and an error.
@@ -97,6 +105,7 @@ function Channels:subscribe(wanted, where)
   local text = follower.where_text(where)
   local heads, refused = begin(self, wanted, text)
   if not heads then return nil, refused end
+  if next(heads) == nil then return self:list() end
   local at = self.positions.at
   for name, head in pairs(heads) do at[name] = at[name] or head end
   return attach(self, list_of(heads), text)
@@ -105,6 +114,7 @@ end
 function Channels:unsubscribe(names)
   pause(self, names)
   for _, name in ipairs(names) do
+    self.leaves[name] = (self.leaves[name] or 0) + 1
     self.follows[name] = nil
     self.positions.at[name] = nil
   end
@@ -144,6 +154,7 @@ function Channels:join(fetch, wanted, on_snapshot, where)
   local text = follower.where_text(where)
   local heads, refused = begin(self, wanted, text)
   if not heads then return nil, refused end
+  if next(heads) == nil then return self:list() end
   local follow = { fetch = fetch, names = list_of(heads), where = text, on_snapshot = on_snapshot }
   for name in pairs(heads) do self.follows[name] = follow end
   return join(self, follow)
