@@ -108,3 +108,66 @@ for (const call of ['subscribe({ "jobs", "system" })', 'snapshot_then_follow("/a
     expect(script.reported).toEqual([{ followed: ['jobs'] }, { channels: ['jobs'] }])
   })
 }
+
+for (const outcome of ['given', 'refused'] as const) {
+  needs('lua')(`what happens while a snapshot is read comes once, when it is ${outcome}`, async ({ lua }) => {
+    await using server = await startTestServer()
+    const source = `${opening}
+      LrTasks.startAsyncTask(function()
+        client:on("*", function(event) report(event.seq) end)
+        client:subscribe({ "system" }, { where = { status = { ["in"] = { "one", "two", "three" } } } })
+        say("one")
+        until_at(1)
+        local function fetch()
+          local state, cursor = client:get("/api/queue")
+          say("two")
+          LrTasks.sleep(0.3)
+          if import("Setting")("outcome") == "refused" then return nil, { code = "not_found" } end
+          return state, cursor
+        end
+        client:snapshot_then_follow(fetch, { "system" }, function() report("snapshot") end)
+        until_at(2)
+        say("other")
+        say("three")
+        until_at(4)
+        import("Quit")()
+      end)`
+    await using script = startScript(lua, source, { url: server.url, token: server.token, outcome })
+    await script.ended
+
+    expect(script.reported).toEqual(outcome === 'given' ? [1, 'snapshot', 2, 3, 4] : [1, 2, 4])
+  })
+}
+
+needs('lua')('of a snapshot that is read again, channels that are followed otherwise go on', async ({ lua }) => {
+  await using server = await startTestServer()
+  let gone = false
+  await using meddler = startMeddler(server.url, {
+    answer({ path }, reply) {
+      // Not a poll of before `subscribe`, whose answer is of no use.
+      if (gone || path !== '/api/events' || !/job_created.*"cursor":"\w+:jobs=1"/.test(reply.text)) return reply
+      gone = true
+      const headers = new Headers({ 'Lightwire-Cursor': (JSON.parse(reply.text) as { cursor: string }).cursor })
+      const recovery = { jobs: { status: 'snapshot_required', reason: 'trimmed' } }
+      return { status: 410, text: JSON.stringify({ code: 'cursor_gone', recovery }), headers }
+    },
+  })
+  const source = `${opening}
+    LrTasks.startAsyncTask(function()
+      client:on("system_status", function(event) report(event.status) end)
+      client:snapshot_then_follow("/api/queue", { "jobs", "system" }, function() report("snapshot") end)
+      client:subscribe({ "system" }, { where = { status = { exists = true } } })
+      local shoot = client:request("POST", "/api/sessions", { name = "shoot", import_folder = "/shoot" })
+      local photo = client:request("POST", "/api/photos", { session_id = shoot.id, file_path = "/shoot/1.raw" })
+      client:request("POST", "/api/jobs", { photo_id = photo.id })
+      LrTasks.sleep(0.5)
+      say("on")
+      until_at(1)
+      import("Quit")()
+    end)`
+  await using script = startScript(lua, source, { url: meddler.url, token: server.token })
+  await script.ended
+
+  expect(gone).toBe(true)
+  expect(script.reported).toEqual(['snapshot', 'snapshot', 'on'])
+})
