@@ -84,7 +84,10 @@ needs('lua')('a handler that is there twice is taken away once', async ({ lua })
   expect(script.reported).toEqual([1, 1, 2])
 })
 
-for (const call of ['subscribe({ "jobs", "system" })', 'snapshot_then_follow("/api/queue", { "jobs", "system" })']) {
+for (const call of [
+  'subscribe({ "jobs", "system" })',
+  'snapshot_then_follow("/api/queue", { "jobs", "system" })',
+]) {
   needs('lua')(`what is unsubscribed while ${call} is under way is not followed`, async ({ lua }) => {
     await using server = await startTestServer()
     const source = `${opening}
@@ -139,20 +142,25 @@ for (const outcome of ['given', 'refused'] as const) {
   })
 }
 
-needs('lua')('of a snapshot that is read again, channels that are followed otherwise go on', async ({ lua }) => {
-  await using server = await startTestServer()
-  let gone = false
-  await using meddler = startMeddler(server.url, {
-    answer({ path }, reply) {
-      // Not a poll of before `subscribe`, whose answer is of no use.
-      if (gone || path !== '/api/events' || !/job_created.*"cursor":"\w+:jobs=1"/.test(reply.text)) return reply
-      gone = true
-      const headers = new Headers({ 'Lightwire-Cursor': (JSON.parse(reply.text) as { cursor: string }).cursor })
-      const recovery = { jobs: { status: 'snapshot_required', reason: 'trimmed' } }
-      return { status: 410, text: JSON.stringify({ code: 'cursor_gone', recovery }), headers }
-    },
-  })
-  const source = `${opening}
+needs('lua')(
+  'of a snapshot that is read again, channels that are followed otherwise go on',
+  async ({ lua }) => {
+    await using server = await startTestServer()
+    let gone = false
+    await using meddler = startMeddler(server.url, {
+      answer({ path }, reply) {
+        // Not a poll of before `subscribe`, whose answer is of no use.
+        if (gone || path !== '/api/events' || !/job_created.*"cursor":"\w+:jobs=1"/.test(reply.text))
+          return reply
+        gone = true
+        const headers = new Headers({
+          'Lightwire-Cursor': (JSON.parse(reply.text) as { cursor: string }).cursor,
+        })
+        const recovery = { jobs: { status: 'snapshot_required', reason: 'trimmed' } }
+        return { status: 410, text: JSON.stringify({ code: 'cursor_gone', recovery }), headers }
+      },
+    })
+    const source = `${opening}
     LrTasks.startAsyncTask(function()
       client:on("system_status", function(event) report(event.status) end)
       client:snapshot_then_follow("/api/queue", { "jobs", "system" }, function() report("snapshot") end)
@@ -165,9 +173,41 @@ needs('lua')('of a snapshot that is read again, channels that are followed other
       until_at(1)
       import("Quit")()
     end)`
-  await using script = startScript(lua, source, { url: meddler.url, token: server.token })
+    await using script = startScript(lua, source, { url: meddler.url, token: server.token })
+    await script.ended
+
+    expect(gone).toBe(true)
+    expect(script.reported).toEqual(['snapshot', 'snapshot', 'on'])
+  },
+)
+
+needs('lua')('close stores what was handled, and nothing is stored after it', async ({ lua }) => {
+  await using server = await startTestServer()
+  const source = `
+    local LrTasks, report = import("LrTasks"), import("Report")
+    LrTasks.startAsyncTask(function()
+      local client = require("lightwire").connect({
+        url = import("Setting")("url"),
+        get_token = function() return import("Setting")("token") end,
+        storage = { load = function() end, save = function(text) report(text:match("system=%d")) end },
+      })
+      local busy
+      client:on("system_status", function(event)
+        if event.seq < 2 then return end
+        busy = true
+        LrTasks.sleep(0.2)
+      end)
+      client:subscribe({ "system" })
+      client:publish(require("lightwire").array({
+        { type = "system_status", status = "on" }, { type = "system_status", status = "off" },
+      }))
+      while not busy do LrTasks.sleep(0.01) end
+      client:close()
+      LrTasks.sleep(0.5)
+      import("Quit")()
+    end)`
+  await using script = startScript(lua, source, { url: server.url, token: server.token })
   await script.ended
 
-  expect(gone).toBe(true)
-  expect(script.reported).toEqual(['snapshot', 'snapshot', 'on'])
+  expect(script.reported).toEqual(['system=0', 'system=1'])
 })

@@ -154,7 +154,10 @@ function lightwire.connect(options)
     url = options.url,
     get_token = options.get_token,
     timeout = TIMEOUT_SECONDS,
-    on_status = function(status, detail) call(self, options.on_status, status, detail) end,
+    on_status = function(status, detail)
+      if status == "closed" then self.channels:close() end
+      call(self, options.on_status, status, detail)
+    end,
     on_error = function(failure) self:report(failure) end,
   })
   self.outbox = outbox.new(self.link, options.queue_max or QUEUE_ENTRIES_MAX, QUEUE_BYTES_MAX)

@@ -39,10 +39,17 @@ function Channels:list() return list_of(self.owners) end
 function Channels:cursor() return self.positions:text(self.owners) end
 
 function Channels:moved()
+  if self.closed then return end
   local text = self.positions:text() or ""
   if text == self.saved then return end
   self.saved = text
   self.save(text)
+end
+
+-- What a handler is in the middle of does not count, and a later life's position is not written over.
+function Channels:close()
+  self:moved()
+  self.closed = true
 end
 
 -- Takes the channels from whoever polls for them.
