@@ -1,95 +1,12 @@
 /** The plug-in in a Lightroom that stands in for the real one: it works through a shoot, whatever happens to the server. */
 import { expect, setDefaultTimeout } from 'bun:test'
-import { join } from 'node:path'
 import { needs } from '../support/needs.ts'
-import { projectRoot } from '../support/process.ts'
 import { temporaryFolder } from '../support/server.ts'
 import type { Seen } from './driver.ts'
+import { flags, prefsFile, startLightroom, type Line } from './lua-lightroom.ts'
 import { openStage, type Stage } from './stage.ts'
 
 setDefaultTimeout(60_000)
-
-interface Line {
-  readonly path?: string
-  readonly preset?: string
-  readonly pickStatus?: number
-  readonly initialized?: true
-  readonly shown?: string
-}
-
-interface Lightroom extends AsyncDisposable {
-  readonly lines: readonly Line[]
-  /** What it logged. */
-  readonly log: string[]
-  run(file: string): void
-  /** What is entered in the Plug-in Manager. */
-  settle(url: string, token: string): void
-  /** Resolves with the exit code and how long that took. */
-  quit(): Promise<{ code: number; ms: number }>
-  until(holds: (lines: readonly Line[]) => boolean): Promise<void>
-}
-
-async function startLightroom(lua: string, prefs: string, token: string): Promise<Lightroom> {
-  const lines: Line[] = []
-  const log: string[] = []
-  const looking = new Set<() => void>()
-  const connected = Promise.withResolvers<Bun.Socket>()
-  const over = Promise.withResolvers<void>()
-  let rest = ''
-  const listener = Bun.listen({
-    hostname: '127.0.0.1',
-    port: 0,
-    socket: {
-      open: (socket) => connected.resolve(socket),
-      close: () => over.resolve(),
-      data(_socket, bytes) {
-        const whole = (rest + bytes.toString()).split('\n')
-        rest = whole.pop() ?? ''
-        lines.push(...whole.map((line) => JSON.parse(line) as Line))
-        for (const look of looking) look()
-      },
-    },
-  })
-  const program = join(projectRoot, 'tests', 'clients', 'lightroom', 'plugin.lua')
-  const child = Bun.spawn([lua, program, projectRoot, String(listener.port), prefs, token], {
-    stdout: 'ignore',
-    stderr: 'pipe',
-  })
-  void new Response(child.stderr).text().then((text) => log.push(...text.split('\n')))
-  const socket = await connected.promise
-  const lightroom: Lightroom = {
-    lines,
-    log,
-    run: (file) => void socket.write(`run ${file}\n`),
-    settle: (url, given) => void socket.write(`settings ${url} ${given}\n`),
-    async quit() {
-      const began = performance.now()
-      socket.write('quit\n')
-      const code = await child.exited
-      const ms = performance.now() - began
-      await over.promise
-      return { code, ms }
-    },
-    async until(holds) {
-      const { promise, resolve, reject } = Promise.withResolvers<void>()
-      const look = () => holds(lines) && resolve()
-      looking.add(look)
-      look()
-      const gone = (reason: string) => reject(new Error(`${reason}: ${JSON.stringify(lines.slice(-20))}`))
-      const late = setTimeout(() => gone('late'), 30_000)
-      void child.exited.then((code) => gone(`ended with ${code}, ${log.join('\n')}`))
-      await promise.finally(() => clearTimeout(late))
-      looking.delete(look)
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill()
-      await child.exited
-      listener.stop(true)
-    },
-  }
-  await lightroom.until((all) => all.some(({ initialized }) => initialized))
-  return lightroom
-}
 
 interface Claimed {
   readonly job: { readonly id: string; readonly photo_id: number; readonly attempts: number } | null
@@ -109,8 +26,6 @@ async function prepare(stage: Stage, count: number, config: object = { preset: '
 }
 
 const presets = (lines: readonly Line[]) => lines.flatMap(({ preset, path }) => (preset ? [path] : []))
-const flags = (lines: readonly Line[]) =>
-  lines.flatMap(({ pickStatus, path }) => (pickStatus === undefined ? [] : [`${path} ${pickStatus}`]))
 
 async function untilJobs(stage: Stage, holds: (jobs: readonly Seen[]) => boolean): Promise<readonly Seen[]> {
   for (let left = 1500; left > 0; left -= 1) {
@@ -122,12 +37,6 @@ async function untilJobs(stage: Stage, holds: (jobs: readonly Seen[]) => boolean
 }
 
 const ofType = (events: readonly Seen[], type: string) => events.filter((event) => event.type === type)
-
-async function prefsFile(folder: string, url: string): Promise<string> {
-  const file = join(folder, 'preferences.lua')
-  await Bun.write(file, `return {url=${JSON.stringify(url)},worker=true}`)
-  return file
-}
 
 needs('lua')('the plug-in works through a shoot, across a kill of the server', async ({ lua }) => {
   await using stage = await openStage()

@@ -8,7 +8,7 @@ export const luaFolder = join(projectRoot, 'clients', 'lua')
 export const pluginFolder = join(luaFolder, 'lightwire.lrplugin')
 export const standInFolder = join(projectRoot, 'tests', 'clients', 'lightroom')
 /** What is the plug-in's own and not the client's. */
-const PLUGINS_OWN = ['lightwire_plugin.lua', 'lightwire_worker.lua', 'lightwire_catalog.lua']
+const PLUGINS_OWN = ['plugin', 'worker', 'catalog', 'flags'].map((name) => `lightwire_${name}.lua`)
 
 export interface Script extends AsyncDisposable {
   /** What it gave to `import("Report")`. */

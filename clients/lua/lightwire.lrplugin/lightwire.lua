@@ -40,7 +40,7 @@ end
 
 local function deliver(self, event)
   for _, name in ipairs({ event.type, "*" }) do
-    for _, handler in ipairs(self.handlers[name] or {}) do call(self, handler, event) end
+    for _, entry in ipairs(self.handlers[name] or {}) do call(self, entry.handler, event) end
   end
 end
 
@@ -61,13 +61,15 @@ end
 
 -- Calls handler(event) for each event of the type, "*" for all. What it gives back takes the handler away again.
 function Client:on(name, handler)
-  local list = { handler }
+  -- A function may be there more than once.
+  local own = { handler = handler }
+  local list = { own }
   for _, earlier in ipairs(self.handlers[name] or {}) do table.insert(list, #list, earlier) end
   self.handlers[name] = list
   return function()
     local rest = {}
     for _, other in ipairs(self.handlers[name]) do
-      if other ~= handler then rest[#rest + 1] = other end
+      if other ~= own then rest[#rest + 1] = other end
     end
     self.handlers[name] = rest
   end
@@ -152,7 +154,10 @@ function lightwire.connect(options)
     url = options.url,
     get_token = options.get_token,
     timeout = TIMEOUT_SECONDS,
-    on_status = function(status, detail) call(self, options.on_status, status, detail) end,
+    on_status = function(status, detail)
+      if status == "closed" then self.channels:close() end
+      call(self, options.on_status, status, detail)
+    end,
     on_error = function(failure) self:report(failure) end,
   })
   self.outbox = outbox.new(self.link, options.queue_max or QUEUE_ENTRIES_MAX, QUEUE_BYTES_MAX)

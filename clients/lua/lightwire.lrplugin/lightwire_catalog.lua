@@ -33,10 +33,12 @@ function catalog.apply_preset(path, name)
   return true
 end
 
--- mark: 1 picked, -1 rejected. False where the photo is not in this catalog, or the catalog is busy.
+-- mark: 1 picked, -1 rejected. True, or nil and "absent" where the catalog does not have the photo, or "busy".
 function catalog.flag(path, mark)
   local photo = LrApplication.activeCatalog():findPhotoByPath(path)
-  return photo ~= nil and write("Lightwire: flag", function() photo:setRawMetadata("pickStatus", mark) end)
+  if not photo then return nil, "absent" end
+  if write("Lightwire: flag", function() photo:setRawMetadata("pickStatus", mark) end) then return true end
+  return nil, "busy"
 end
 
 return catalog

@@ -100,7 +100,8 @@ end
 function Follower:take(reply, names, current)
   local link = self.host.link
   if reply.status == 410 then return self:lose(reply) end
-  if reply.code == "internal" then return link:distrust(reply.message) end
+  -- The second is of somebody on the way, who knows nothing of tokens and rights.
+  if reply.code == "internal" or (reply.code or ""):find("^http_") then return link:distrust(reply.message) end
   if reply.code then return link:close(reply.code, reply.message) end
   local page = follower.read_page(reply.body, names)
   if not page then return link:distrust("not a page of events") end

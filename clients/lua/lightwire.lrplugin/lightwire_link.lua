@@ -171,8 +171,9 @@ function Link:attempt(request)
   local code = status >= 400 and (type(told.code) == "string" and told.code or "http_" .. status) or nil
   obey_quota(self, info)
   if status == 401 then return refuse_token(self, round, token, code, told.detail) end
-  -- A proxy's answer may be no JSON.
-  if status == 429 or status >= 502 then
+  -- What a gateway says by itself, JSON or not, tells nothing of what the server did.
+  local is_gateways = type(told.code) ~= "string" and (status >= 500 or status == 408)
+  if is_gateways or status == 429 or status >= 502 then
     return fail(self, round, code, told.detail, seconds_of(header_of(info, "retry-after")))
   end
   if told ~= body then return fail(self, round, "malformed", ("%d: %s"):format(status, fault or "no object")) end

@@ -1,12 +1,12 @@
 -- The plug-in's one connection: follows approvals into the catalog, and works through jobs when it is asked to.
 --
--- Settings are in the preferences (url, worker, cursor), the token in Lightroom's password store.
+-- Settings are in the preferences (url, worker, cursor, flags_due), the token in Lightroom's password store.
 
 local LrLogger = import("LrLogger")
 local LrPasswords = import("LrPasswords")
 local LrPrefs = import("LrPrefs")
-local LrTasks = import("LrTasks")
 local catalog = require("lightwire_catalog")
+local flags = require("lightwire_flags")
 local lightwire = require("lightwire")
 local worker = require("lightwire_worker")
 
@@ -14,46 +14,17 @@ local plugin = {}
 
 local DEFAULT_URL = "http://127.0.0.1:5100"
 local LEASE_SECONDS = 120
-local FLAGS = { approved = 1, rejected = -1 }
-local PAGE = 500
 
 local prefs = LrPrefs.prefsForPlugin()
 local log = LrLogger("Lightwire")
 log:enable("logfile")
 
-local client, hand
+local client, hand, marks
 local last = {}
 
 local function on_status(status, detail)
   last = { status = status, code = detail.code, message = detail.message }
   log:infof("%s %s %s", status, tostring(detail.code or ""), tostring(detail.message or ""))
-end
-
-local function flag(photo_id, status)
-  local photo, refused = client:get(("/api/photos/%d"):format(photo_id))
-  if not photo then return log:warnf("photo %d: %s", photo_id, tostring(refused.message)) end
-  if not catalog.flag(photo.file_path, FLAGS[status]) then log:infof("%s is not in this catalog", photo.file_path) end
-end
-
--- What happened while nobody listened, when its events are no longer kept.
-local function read_flags()
-  for status, mark in pairs(FLAGS) do
-    local offset = 0
-    repeat
-      local page, refused = client:get(("/api/photos?status=%s&limit=%d&offset=%d"):format(status, PAGE, offset))
-      if not page then return log:warnf("photos: %s", tostring(refused.message)) end
-      for _, photo in ipairs(page.photos) do catalog.flag(photo.file_path, mark) end
-      offset = offset + PAGE
-    until offset >= page.total
-  end
-end
-
-local function follow_flags()
-  local is_first_time = not prefs.cursor
-  local where = { type = { ["in"] = { "photo_approved", "photo_rejected" } } }
-  local followed, refused = client:subscribe({ "photos" }, { where = where })
-  if followed and is_first_time then read_flags() end
-  if not followed then log:errorf("photos: %s", tostring(refused.message)) end
 end
 
 local function develop(job, step)
@@ -83,12 +54,11 @@ function plugin.start()
       save = function(text) prefs.cursor = text end,
     },
     on_status = on_status,
-    on_state_lost = read_flags,
+    on_state_lost = function(channels) marks:lost(channels) end,
     on_error = function(failure) log:errorf("%s: %s", tostring(failure.code), tostring(failure.message)) end,
   })
-  client:on("photo_approved", function(event) flag(event.photo_id, "approved") end)
-  client:on("photo_rejected", function(event) flag(event.photo_id, "rejected") end)
-  LrTasks.startAsyncTask(follow_flags, "Lightwire photos")
+  marks = flags.new(client, prefs, log)
+  marks:start()
   hand = worker.new(client, { name = "Lightroom", lease_seconds = LEASE_SECONDS, develop = develop, log = log })
   if prefs.worker then hand:start() end
 end

@@ -5,6 +5,11 @@ local tasks = require("tasks")
 
 local catalog = {}
 
+-- So many writes to come find another writer at work.
+local busy = 0
+
+function catalog.occupy(times) busy = times end
+
 local function preset_named(name)
   return { getName = function() return name end }
 end
@@ -29,6 +34,11 @@ function catalog.open(folder, report)
     withWriteAccessDo = function(_, _, change)
       tasks.sleep(0.02)
       assert(not writing, "write access inside of write access")
+      if busy > 0 then
+        busy = busy - 1
+        report({ aborted = true })
+        return "aborted"
+      end
       writing = true
       -- Not the pcall that may yield: nothing may wait with write access.
       local ok, raised = pcall(change)

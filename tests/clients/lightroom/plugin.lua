@@ -1,8 +1,8 @@
 -- Lightroom with the plug-in in it: loads what Info.lua names, does what the lines on the port say, and ends as
 -- Lightroom does.
 --
--- Usage: plugin.lua ROOT PORT PREFERENCES TOKEN. To it go "run FILE", "settings URL TOKEN" and "quit", from it comes
--- JSON of what the catalog sees.
+-- Usage: plugin.lua ROOT PORT PREFERENCES TOKEN. To it go "run FILE", "settings URL TOKEN", "busy TIMES" and "quit",
+-- from it comes JSON of what the catalog sees.
 
 local root, port, prefs_file, token = arg[1], tonumber(arg[2]), arg[3], arg[4]
 package.path = root .. "/tests/clients/lightroom/?.lua;" .. package.path
@@ -55,7 +55,11 @@ tasks.start(function()
     for text in rest:gmatch("([^\n]*)\n") do
       local file = text:match("^run (.+)$")
       local url, secret = text:match("^settings (%S+) (%S+)$")
-      if file then plugin.run(file) elseif url then settle(url, secret) else quit() end
+      local times = tonumber(text:match("^busy (%d+)$"))
+      if file then plugin.run(file)
+      elseif url then settle(url, secret)
+      elseif times then catalog.occupy(times)
+      else quit() end
       for _, shown in ipairs(lightroom.dialogs) do report({ shown = shown }) end
       lightroom.dialogs = {}
     end
