@@ -107,6 +107,21 @@ describe('positions', () => {
     expect(positions.cursor).toBe('f:jobs=6,photos=3')
   })
 
+  test('what is not followed keeps the place and the epoch that it was stored with', () => {
+    const followed = new Set(['system'])
+    const positions = createPositions((channel) => followed.has(channel))
+    positions.restore('e:jobs=5,system=3')
+    positions.place('system', 'f', 4)
+    expect([positions.cursor, positions.stored]).toEqual(['f:system=4', 'e:jobs=5 f:system=4'])
+
+    const next = createPositions(() => true)
+    next.restore(positions.stored ?? '')
+    expect(next.since(['jobs', 'system'])).toEqual([
+      { channels: ['jobs'], since: 'e:jobs=5' },
+      { channels: ['system'], since: 'f:system=4' },
+    ])
+  })
+
   test('a text that is no cursor is none', () => {
     const none = ['', 'jobs=1', 'E:jobs=1', 'e jobs'].map(parseCursor)
 
