@@ -1,7 +1,7 @@
 /** What the TypeScript client keeps for those who share it, and from one life to the next, against a real server. */
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { memoryStorage } from '../../clients/typescript/src/client.ts'
-import { startTestServer, temporaryFolder } from '../support/server.ts'
+import { memoryStorage, type LightwireEvent } from '../../clients/typescript/src/client.ts'
+import { startTestServer, temporaryFolder, type TestServer } from '../support/server.ts'
 import { say, statuses, watch } from './watched.ts'
 
 setDefaultTimeout(30_000)
@@ -32,4 +32,72 @@ test('a stored channel that a life does not follow stays where it was, and the o
   expect([first.seen, second.seen, third.seen]).toEqual([['a'], ['b'], ['session_created']])
   expect(first.cursor).toMatch(/^[a-z0-9]+:system=0$/)
   expect(first.now).toMatch(/^[a-z0-9]+:system=1$/)
+})
+
+const photo = (server: TestServer, session_id: number, file_name: string) =>
+  server.api('POST', '/api/events', {
+    type: 'photo_imported',
+    photo_id: 1,
+    session_id,
+    file_name,
+    file_path: `/${file_name}`,
+  })
+const names = (events: readonly LightwireEvent[]) =>
+  events.flatMap((event) => (event.type === 'photo_imported' ? event.file_name : []))
+
+test.each(['before', 'while'])(
+  'a state is followed whole where its channel came to be held for a part %s it was read',
+  async (when) => {
+    await using server = await startTestServer()
+    await using watched = watch(server)
+    const { client } = watched
+    const hold = () => client.hold(['photos'], { where: { session_id: 1 } }).ready
+    await client.subscribe(['system'])
+    if (when === 'before') await hold()
+    let reads = 0
+    const followed: LightwireEvent[] = []
+    const { ready } = client.snapshotThenFollow(
+      async (read) => {
+        if (when === 'while' && reads === 0) await hold()
+        const state = await read('/api/photos')
+        reads += 1
+        if (reads > 1 && when === 'before') return state
+        await photo(server, 2, 'of another')
+        await photo(server, 1, 'of the part')
+        await watched.until(() => names(watched.events).includes('of the part'))
+        return state
+      },
+      ['photos'],
+      { onSnapshot: () => followed.splice(0), onEvent: (event) => followed.push(event) },
+    )
+    await ready
+    await photo(server, 2, 'last')
+    await watched.until(() => names(watched.events).includes('last'))
+
+    const all = ['of another', 'of the part', 'last']
+    // Read a second time, the state has what came before.
+    expect(names(followed)).toEqual(when === 'before' ? all : all.concat(all).slice(3))
+  },
+)
+
+test('a subscription by name, and its end, leave what others hold of the channel', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  const followed: LightwireEvent[] = []
+  const { ready, stop } = client.snapshotThenFollow('/api/photos', ['photos'], {
+    onSnapshot: () => undefined,
+    onEvent: (event) => followed.push(event),
+  })
+  await ready
+  await client.subscribe(['photos', 'system'], { where: { session_id: 1 } })
+  await photo(server, 2, 'while')
+  await watched.until(() => followed.length === 1)
+  const left = await client.unsubscribe(['photos', 'system'])
+  await photo(server, 2, 'after')
+  await watched.until(() => followed.length === 2)
+  stop()
+  await new Promise((resolve) => setTimeout(resolve, 1))
+
+  expect([left, client.channels, names(followed)]).toEqual([['photos'], [], ['while', 'after']])
 })

@@ -225,18 +225,11 @@ export function createClient(options: ClientOptions, environment: Environment = 
 
     async subscribe(channels, how) {
       if (isClosed()) throw closed()
-      holds.own(channels, how ?? {})
-      try {
-        return await subscriptions.subscribe(channels, how)
-      } catch (error) {
-        holds.disown(channels.filter((channel) => !subscriptions.optionsOf(channel)))
-        throw error
-      }
+      return await holds.subscribe(channels, how)
     },
     async unsubscribe(channels) {
       if (isClosed()) throw closed()
-      holds.disown(channels)
-      return await subscriptions.unsubscribe(channels)
+      return await holds.unsubscribe(channels)
     },
     hold(channels, how) {
       if (isClosed()) throw closed()
@@ -261,6 +254,7 @@ export function createClient(options: ClientOptions, environment: Environment = 
         positions,
         read,
         hold: () => holds.hold(channels, optionsOf(how)),
+        differs: () => holds.differ(channels, optionsOf(how)),
         isClosed,
         onError,
       })

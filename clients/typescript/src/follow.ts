@@ -16,6 +16,8 @@ interface FollowServices {
   readonly read: Read
   /** Subscribes for as long as this follows. */
   readonly hold: () => { readonly ready: Promise<unknown>; release(): void }
+  /** Whether one of the channels is subscribed, but otherwise than this needs it. */
+  readonly differs: () => boolean
   readonly isClosed: () => boolean
   readonly onError: (error: unknown) => void
 }
@@ -73,6 +75,9 @@ export function createFollower<T>(
     const mine = loads
     const isOver = () => mine !== loads || isStopped || services.isClosed()
     floor = undefined
+    // What others left out until now would be missing behind the state: first all of it comes, then the state is read.
+    if (services.differs()) holding ??= services.hold()
+    if (holding) await holding.ready
     for (let attempt = 0; !isOver(); attempt += 1) {
       held = []
       overflowed = false
@@ -80,6 +85,7 @@ export function createFollower<T>(
       try {
         const { value, places, epoch } = await readOnce()
         if (isOver()) break
+        if (!holding && services.differs()) return await load()
         // A subscription that began meanwhile began beyond the state: what lies between would be missing.
         if (unplaced.some((channel) => positions.seqOf(channel) > (places.get(channel) ?? 0))) continue
         floor = places

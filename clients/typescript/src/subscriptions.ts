@@ -11,6 +11,7 @@ import {
   type SubscribeOptions,
   type Subscribed,
 } from './types.ts'
+import { isPlain, keyOf } from './wishes.ts'
 
 /** An answer may be behind much that a slow line has to carry first. */
 const ANSWER_MS = 60_000
@@ -50,10 +51,6 @@ interface SubscriptionsOptions {
   readonly dropLine: (reason: string) => void
 }
 
-const isPlain = ({ where, batchMs, conflate }: SubscribeOptions) =>
-  where === undefined && batchMs === undefined && !conflate
-const keyOf = ({ where, batchMs, conflate }: SubscribeOptions) => JSON.stringify([where, batchMs, conflate])
-
 export type Subscriptions = ReturnType<typeof createSubscriptions>
 
 export function createSubscriptions(options: SubscriptionsOptions) {
@@ -83,6 +80,18 @@ export function createSubscriptions(options: SubscriptionsOptions) {
         else confirmed(outcome, sent, unplaced)
       })
     }
+  }
+
+  /** One message for those that are asked for alike. */
+  const sendAll = (channels: readonly Channel[]) => {
+    const groups = new Map<string, { channels: Channel[]; options: SubscribeOptions }>()
+    for (const channel of channels) {
+      const asked = entries.get(channel)?.options ?? {}
+      const group = groups.get(keyOf(asked)) ?? { channels: [], options: asked }
+      group.channels.push(channel)
+      groups.set(keyOf(asked), group)
+    }
+    for (const group of groups.values()) send(group.channels, group.options)
   }
 
   const confirmed = (
@@ -171,13 +180,15 @@ export function createSubscriptions(options: SubscriptionsOptions) {
   /** As before the refused call; the server never left that, unless part of the call was confirmed, or it never had it. */
   const restore = (channel: Channel, { before, isConfirmed }: Entry) => {
     while (before?.isRefused) before = before.before
+    // What is on its way still may be confirmed.
+    const isTaken = isConfirmed || (underWay.get(channel) ?? 0) > 0
     if (before) {
       entries.set(channel, before)
-      if ((isConfirmed || !before.isConfirmed) && isUp()) send([channel], before.options)
+      if ((isTaken || !before.isConfirmed) && isUp()) send([channel], before.options)
       return
     }
     drop(channel)
-    if (isConfirmed && isUp())
+    if (isTaken && isUp())
       replies.ask({ type: 'unsubscribe', channels: [channel] }, ANSWER_MS, () => undefined)
   }
 
@@ -193,24 +204,33 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     },
     optionsOf: (channel: Channel) => entries.get(channel)?.options,
 
-    subscribe(channels: readonly Channel[], asked: SubscribeOptions = {}): Promise<Subscribed> {
+    /** All of them, or none. @param asked of each channel, or of all */
+    subscribe(
+      channels: readonly Channel[],
+      asked: SubscribeOptions | ((channel: Channel) => SubscribeOptions) = {},
+    ): Promise<Subscribed> {
       return new Promise((resolve, reject) => {
-        sendable({ type: 'subscribe', channels, where: asked.where })
+        const each = channels.map(
+          (channel) => [channel, typeof asked === 'function' ? asked(channel) : asked] as const,
+        )
+        for (const [, { where }] of each) sendable({ type: 'subscribe', channels, where })
         versions += 1
         const version = versions
-        for (const channel of channels) {
+        for (const [channel, wanted] of each) {
           entries.set(channel, {
-            options: asked,
+            options: wanted,
             version,
             before: entries.get(channel),
             isConfirmed: false,
             isRefused: false,
-            inBatches: !isPlain(asked),
+            inBatches: !isPlain(wanted),
             recovery: { status: 'live' },
           })
         }
         calls.add({ channels, version, resolve, reject })
-        if (isUp()) send(channels, asked)
+        if (isUp()) sendAll(channels)
+        // Of no channels there is nothing to wait for.
+        if (channels.length === 0) settle()
       })
     },
 
@@ -226,16 +246,9 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     resume(): void {
       underWay.clear()
       repairs.clear()
-      const groups = new Map<string, Channel[]>()
-      for (const [channel, entry] of entries) {
+      for (const entry of entries.values())
         for (let old: Entry | undefined = entry; old; old = old.before) old.isConfirmed = false
-        const key = keyOf(entry.options)
-        groups.set(key, [...(groups.get(key) ?? []), channel])
-      }
-      for (const channels of groups.values()) {
-        const entry = channels[0] && entries.get(channels[0])
-        if (entry) send(channels, entry.options)
-      }
+      sendAll([...entries.keys()])
     },
 
     /** Something is missing before what came: it is asked for once, from where the channel stands. */
