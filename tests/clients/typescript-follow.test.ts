@@ -1,8 +1,8 @@
 /** What the TypeScript client keeps for those who share it, and from one life to the next, against a real server. */
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { memoryStorage, type LightwireEvent } from '../../clients/typescript/src/client.ts'
+import { LightwireError, memoryStorage, type LightwireEvent } from '../../clients/typescript/src/client.ts'
 import { startTestServer, temporaryFolder, type TestServer } from '../support/server.ts'
-import { say, statuses, watch } from './watched.ts'
+import { codeOf, say, statuses, watch } from './watched.ts'
 
 setDefaultTimeout(30_000)
 
@@ -100,4 +100,42 @@ test('a subscription by name, and its end, leave what others hold of the channel
   await new Promise((resolve) => setTimeout(resolve, 1))
 
   expect([left, client.channels, names(followed)]).toEqual([['photos'], [], ['while', 'after']])
+})
+
+test('a refused hold and a refused state are told, once each, and who holds the same waits for the same', async () => {
+  await using server = await startTestServer()
+  const token = await server.tokenFor('events:read:jobs api:read')
+  await using watched = watch(server, { getToken: () => token })
+  const { client, errors } = watched
+  await client.subscribe(['jobs'])
+  const both = [client.hold(['photos']), client.hold(['photos'])]
+  const outcomes = await Promise.all(both.map(({ ready }) => codeOf(ready)))
+  const how = { onSnapshot: () => undefined, onEvent: () => undefined }
+  client.snapshotThenFollow('/api/photos/999', ['jobs'], how)
+  client.snapshotThenFollow('/api/photos', ['photos'], how)
+  await watched.until(() => errors.length === 4)
+
+  const codes = errors.map((error) => (error instanceof LightwireError ? error.code : error))
+  expect([outcomes, codes.slice(0, 2), codes.slice(2).toSorted()]).toEqual([
+    ['forbidden', 'forbidden'],
+    ['forbidden', 'forbidden'],
+    ['forbidden', 'not_found'],
+  ])
+})
+
+test('a channel named twice is one, again and again, and no channels are done at once', async () => {
+  await using server = await startTestServer()
+  await using watched = watch(server)
+  const { client } = watched
+  const none = await client.subscribe([])
+  const twice = async () => (await client.subscribe(['jobs', 'jobs'])).channels
+  const seen = [await twice(), await twice(), await client.unsubscribe([])]
+  await client.hold(['system', 'system']).ready
+
+  expect(none).toEqual({ channels: [], cursor: '', recovery: {} })
+  expect([seen, client.channels]).toEqual([
+    [['jobs'], ['jobs'], ['jobs']],
+    ['jobs', 'system'],
+  ])
+  expect(watched.errors).toEqual([])
 })

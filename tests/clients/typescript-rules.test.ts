@@ -7,6 +7,7 @@ import { createClient } from '../../clients/typescript/src/client.ts'
 import { createConnection } from '../../clients/typescript/src/connection.ts'
 import type { Environment } from '../../clients/typescript/src/environment.ts'
 import type { LightwireEvent } from '../../clients/typescript/src/events.ts'
+import { createFollower } from '../../clients/typescript/src/follow.ts'
 import { createDecoder } from '../../clients/typescript/src/frames.ts'
 import { createLines } from '../../clients/typescript/src/lines.ts'
 import type { LineEnd, LineEvents } from '../../clients/typescript/src/line.ts'
@@ -18,6 +19,7 @@ import { createTokens } from '../../clients/typescript/src/tokens.ts'
 import {
   LightwireError,
   type Message,
+  type Snapshot,
   type Status,
   type SubscribeOptions,
 } from '../../clients/typescript/src/types.ts'
@@ -709,6 +711,16 @@ describe('the outbox', () => {
     expect([sent, it.timers.size]).toEqual([0, 0])
   })
 
+  test('closed while an answer is waited for, it waits for nothing any more', async () => {
+    const it = open()
+    const outcome = it.publish('a')
+    it.answers[0]?.(new LightwireError('timeout', 'the line is gone'))
+    it.outbox.close(new LightwireError('closed', ''))
+    await it.pass(0)
+
+    expect([await outcome, it.timers.size]).toEqual(['closed', 0])
+  })
+
   test('an answer that is late for its caller is not waited for, and the next goes out', async () => {
     const it = open()
     it.turn(false)
@@ -722,5 +734,67 @@ describe('the outbox', () => {
     it.answers[0]?.(published(1))
 
     expect([await late, await next, texts(it.sent)]).toEqual(['timeout', 1, ['b']])
+  })
+})
+
+describe('a follower', () => {
+  function follow(onSnapshot: (value: number) => void = () => undefined) {
+    const machine = createMachine()
+    const positions = createPositions()
+    const reads: { resolve(snapshot: Snapshot<number>): void; reject(error: Error): void }[] = []
+    let isClosed = false
+    const follower = createFollower<number>(
+      () => new Promise((resolve, reject) => reads.push({ resolve, reject })),
+      ['jobs'],
+      { onSnapshot, onEvent: () => undefined },
+      {
+        environment: machine.environment,
+        positions,
+        read: () => Promise.reject(new Error('nothing is read')),
+        hold: () => ({ ready: Promise.resolve(), release: () => undefined }),
+        differs: () => false,
+        isClosed: () => isClosed,
+        onError: () => undefined,
+      },
+    )
+    const close = () => {
+      isClosed = true
+      follower.close()
+    }
+    return { ...machine, positions, reads, follower, close }
+  }
+
+  test.each(['stop', 'close'] as const)('after %s it does not wait for its next attempt', async (how) => {
+    const it = follow()
+    it.reads[0]?.reject(new Error('away'))
+    await it.pass(0)
+    const waiting = it.timers.size
+    if (how === 'close') it.close()
+    else it.follower.following.stop()
+    const outcome = await it.follower.following.ready.catch((error: LightwireError) => error.code)
+
+    expect([waiting, it.timers.size, outcome]).toEqual([1, 0, how === 'close' ? 'closed' : undefined])
+  })
+
+  test('its position lost while the state is read, it is ready with the state that is read then', async () => {
+    const seen: unknown[] = []
+    const it = follow((value) => seen.push(value))
+    void it.follower.following.ready.then(() => seen.push('ready'))
+    it.follower.lost(['jobs'])
+    it.reads[0]?.resolve({ value: 1, cursor: 'e:jobs=1' })
+    await it.pass(0)
+    const before = [...seen]
+    it.reads[1]?.resolve({ value: 2, cursor: 'e:jobs=2' })
+    await it.pass(0)
+
+    expect([before, seen]).toEqual([[], [2, 'ready']])
+  })
+
+  test('stopped as it gives the state, it leaves no place behind', async () => {
+    const it = follow(() => it.follower.following.stop())
+    it.reads[0]?.resolve({ value: 1, cursor: 'e:jobs=1' })
+    await it.pass(0)
+
+    expect(it.positions.has('jobs')).toBe(false)
   })
 })

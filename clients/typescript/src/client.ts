@@ -172,6 +172,7 @@ export function createClient(options: ClientOptions, environment: Environment = 
     replies.lose('the client is closed')
     subscriptions.close(closed())
     outbox.close(closed())
+    for (const follower of followers) follower.close()
     saver.flush()
   }
   const isClosed = () => connection.status === 'closed'
@@ -233,7 +234,11 @@ export function createClient(options: ClientOptions, environment: Environment = 
     },
     hold(channels, how) {
       if (isClosed()) throw closed()
-      return holds.hold(channels, how)
+      const holding = holds.hold(channels, how)
+      holding.ready.catch((error: unknown) => {
+        if (!isClosed()) onError(error)
+      })
+      return holding
     },
     async publish(event, how = {}) {
       if (isClosed()) throw closed()

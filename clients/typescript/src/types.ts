@@ -45,7 +45,7 @@ export interface ClientOptions {
   readonly retryWebSocketMs?: number
   readonly WebSocket?: SocketConstructor
   readonly fetch?: Fetch
-  /** What handlers throw, and what went wrong without anybody waiting for it. */
+  /** What handlers throw, what went wrong without anybody waiting for it, and a refused hold or state to follow. */
   readonly onError?: (error: unknown) => void
 }
 
