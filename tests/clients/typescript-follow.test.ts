@@ -139,3 +139,28 @@ test('a channel named twice is one, again and again, and no channels are done at
   ])
   expect(watched.errors).toEqual([])
 })
+
+test('closed while it shakes hands over HTTP, it leaves no session behind', async () => {
+  await using server = await startTestServer()
+  const count = async () => (await server.api<{ count: number }>('GET', '/api/websocket/clients')).body.count
+  const ended: string[] = []
+  for (const closing of ['/ws/handshake', '/ws/poll']) {
+    await new Promise<void>((resolve) => {
+      const { client } = watch(server, {
+        transport: 'sse',
+        async fetch(url, init) {
+          const { pathname } = new URL(url)
+          const response = await fetch(url, init)
+          if (pathname === closing) client.close()
+          if (pathname === '/ws/disconnect') {
+            ended.push(closing)
+            resolve()
+          }
+          return response
+        },
+      })
+    })
+  }
+
+  expect([ended, await count()]).toEqual([['/ws/handshake', '/ws/poll'], 0])
+})

@@ -14,6 +14,7 @@ import type { LineEnd, LineEvents } from '../../clients/typescript/src/line.ts'
 import { matches } from '../../clients/typescript/src/matches.ts'
 import { createOutbox } from '../../clients/typescript/src/outbox.ts'
 import { createPositions, parseCursor } from '../../clients/typescript/src/positions.ts'
+import { createReplies } from '../../clients/typescript/src/replies.ts'
 import { createSubscriptions } from '../../clients/typescript/src/subscriptions.ts'
 import { createTokens } from '../../clients/typescript/src/tokens.ts'
 import {
@@ -134,7 +135,7 @@ describe('positions', () => {
 
 describe('subscriptions', () => {
   function open() {
-    const { environment } = createMachine()
+    const { environment, pass, timers } = createMachine()
     const positions = createPositions()
     const sent: Message[] = []
     const waiting: ((outcome: Message | LightwireError) => void)[] = []
@@ -171,7 +172,10 @@ describe('subscriptions', () => {
       subscribe: (options?: SubscribeOptions) => outcome(subscriptions.subscribe(['jobs'], options)),
       confirm: (cursor: string, status = 'live') =>
         waiting.shift()?.({ type: 'subscription_confirmed', cursor, recovery: { jobs: { status } } }),
-      refuse: () => waiting.shift()?.(new LightwireError('invalid_message', 'no')),
+      refuse: (code = 'invalid_message', retryAfterMs?: number) =>
+        waiting.shift()?.(new LightwireError(code, 'no', retryAfterMs)),
+      pass,
+      timers,
       /** The line is gone, and another is there. */
       cut(meanwhile: () => void) {
         isUp = false
@@ -183,6 +187,43 @@ describe('subscriptions', () => {
     }
   }
   const bad = { where: { nothing: 1 } }
+
+  test('on a new line bare events are counted again, whatever an earlier line brought them in', async () => {
+    const it = open()
+    void it.subscribe()
+    it.confirm('e:jobs=5')
+    it.subscriptions.cameInBatches('jobs')
+    it.cut(() => undefined)
+    it.confirm('e:jobs=5', 'recovered')
+    it.subscriptions.reached('e:jobs=6')
+
+    expect([it.sent.length, it.positions.cursor]).toEqual([3, 'e:jobs=5'])
+  })
+
+  test('an end that is refused for now is asked for again, unless the channel was subscribed meanwhile', async () => {
+    const it = open()
+    void it.subscribe()
+    it.confirm('e:jobs=5')
+    const left = it.subscriptions.unsubscribe(['jobs'])
+    it.refuse('rate_limited', 500)
+    await it.pass(500)
+    it.refuse('rate_limited', 500)
+    void it.subscribe()
+    await it.pass(500)
+
+    expect(await left).toEqual(['jobs'])
+    expect(it.sent.map(({ type }) => type)).toEqual(['subscribe', 'unsubscribe', 'unsubscribe', 'subscribe'])
+  })
+
+  test('closed while it waits to ask again, it waits for nothing any more', async () => {
+    const it = open()
+    void it.subscribe()
+    it.refuse('rate_limited', 500)
+    const waiting = it.timers.size
+    it.subscriptions.close(new LightwireError('closed', ''))
+
+    expect([waiting, it.timers.size]).toEqual([1, 0])
+  })
 
   test('a refused change leaves what was asked for just before it', async () => {
     const it = open()
@@ -633,6 +674,16 @@ describe('the connection', () => {
 
     expect([it.timers.size, it.closes, it.connection.status]).toEqual([0, 1, 'closed'])
   })
+})
+
+test('a reply that comes too late is nobody’s, and what has no reply’s id is for others', async () => {
+  const { environment, pass } = createMachine()
+  const replies = createReplies(environment, () => undefined)
+  const outcome = replies.request({ type: 'greet' }, 500).catch((error: LightwireError) => error.code)
+  await pass(500)
+
+  expect([await outcome, replies.take({ type: 'greeting', id: 1 })]).toEqual(['timeout', true])
+  expect([{ type: 'notice' }, { type: 'notice', id: 7 }].map(replies.take)).toEqual([false, false])
 })
 
 describe('the outbox', () => {

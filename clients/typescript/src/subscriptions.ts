@@ -1,9 +1,11 @@
 /** What is subscribed: wished for by the application, confirmed by the server, repaired after a gap, made anew on each line. */
+import type { Call, Entry } from './entries.ts'
 import type { Environment } from './environment.ts'
 import type { Channel } from './events.ts'
 import { sendable } from './frames.ts'
 import { parseCursor, type Positions } from './positions.ts'
 import { passing, type Replies } from './replies.ts'
+import { createRetries } from './retries.ts'
 import {
   LightwireError,
   type Message,
@@ -17,26 +19,6 @@ import { isPlain, keyOf } from './wishes.ts'
 const ANSWER_MS = 60_000
 /** Repairs of a channel in a row that brought nothing: something on the line eats events. */
 const REPAIRS_MAX = 5
-
-interface Entry {
-  readonly options: SubscribeOptions
-  /** Counts the application's calls; what belongs to an earlier one is old. */
-  readonly version: number
-  /** What it was before, to go back to when the server refuses. */
-  before: Entry | undefined
-  /** On this line. */
-  isConfirmed: boolean
-  isRefused: boolean
-  inBatches: boolean
-  recovery: Recovery
-}
-
-interface Call {
-  readonly channels: readonly Channel[]
-  readonly version: number
-  readonly resolve: (subscribed: Subscribed) => void
-  readonly reject: (error: LightwireError) => void
-}
 
 interface SubscriptionsOptions {
   readonly environment: Environment
@@ -54,7 +36,8 @@ interface SubscriptionsOptions {
 export type Subscriptions = ReturnType<typeof createSubscriptions>
 
 export function createSubscriptions(options: SubscriptionsOptions) {
-  const { positions, replies, isUp, environment } = options
+  const { positions, replies, isUp } = options
+  const retries = createRetries(options.environment)
   const entries = new Map<Channel, Entry>()
   const calls = new Set<Call>()
   /** Channels of which a subscription is under way, so that what arrives may be of the old one. */
@@ -149,12 +132,9 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     if (!first) return
     const { options: asked, version } = first
     if (passing.has(error.code)) {
-      environment.after(error.retryAfterMs ?? 1000, () => {
-        if (isUp())
-          send(
-            channels.filter((channel) => entries.get(channel) === sent.get(channel)),
-            asked,
-          )
+      retries.later(error, () => {
+        const left = channels.filter((channel) => entries.get(channel) === sent.get(channel))
+        if (isUp() && left.length > 0) send(left, asked)
       })
       return
     }
@@ -188,8 +168,18 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       return
     }
     drop(channel)
-    if (isTaken && isUp())
-      replies.ask({ type: 'unsubscribe', channels: [channel] }, ANSWER_MS, () => undefined)
+    if (isTaken) end([channel], () => undefined)
+  }
+
+  /** Also another time, where it is refused for now; a line that is gone has ended them itself. */
+  const end = (channels: readonly Channel[], done: () => void): void => {
+    const left = channels.filter((channel) => !entries.has(channel))
+    if (!isUp() || left.length === 0) return done()
+    replies.ask({ type: 'unsubscribe', channels: left }, ANSWER_MS, (outcome) => {
+      const isPassing = outcome instanceof LightwireError && passing.has(outcome.code)
+      if (isPassing && isUp()) retries.later(outcome, () => end(left, done))
+      else done()
+    })
   }
 
   const drop = (channel: Channel) => {
@@ -238,8 +228,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       for (const channel of channels) drop(channel)
       settle()
       const left = () => [...entries.keys()].sort()
-      if (!isUp()) return Promise.resolve(left())
-      return replies.request({ type: 'unsubscribe', channels }, ANSWER_MS).then(left, left)
+      return new Promise((resolve) => end(channels, () => resolve(left())))
     },
 
     /** A new line: everything on it, since where it stands. */
@@ -247,7 +236,11 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       underWay.clear()
       repairs.clear()
       for (const entry of entries.values())
-        for (let old: Entry | undefined = entry; old; old = old.before) old.isConfirmed = false
+        for (let old: Entry | undefined = entry; old; old = old.before) {
+          old.isConfirmed = false
+          // Another line may have brought batches where this one brings bare events.
+          old.inBatches = !isPlain(old.options)
+        }
       sendAll([...entries.keys()])
     },
 
@@ -290,6 +283,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     },
 
     close(error: LightwireError): void {
+      retries.end()
       for (const { reject } of calls) reject(error)
       calls.clear()
     },
