@@ -164,3 +164,26 @@ test('closed while it shakes hands over HTTP, it leaves no session behind', asyn
 
   expect([ended, await count()]).toEqual([['/ws/handshake', '/ws/poll'], 0])
 })
+
+test('a filter for channels together holds also where they have to be asked for apart', async () => {
+  using folder = temporaryFolder()
+  const storage = memoryStorage()
+  const start = () => startTestServer({ DATA_DIR: folder.path })
+  for (const channels of [['system', 'photos'], ['system']] as const) {
+    await using server = await start()
+    await using watched = watch(server, { storage })
+    await watched.client.subscribe(channels)
+  }
+  await using server = await start()
+  await using watched = watch(server, { storage })
+  const { client, events, errors } = watched
+  // No event of `system` has a session.
+  await client.subscribe(['system', 'photos'], { where: { session_id: 1 } })
+  await say(server, 'of none')
+  await photo(server, 2, 'of another')
+  await photo(server, 1, 'wanted')
+  await watched.until(() => events.length > 0)
+
+  expect([names(events), events.length, errors]).toEqual([['wanted'], 1, []])
+  expect(client.channels).toEqual(['photos', 'system'])
+})

@@ -98,6 +98,7 @@ export function createClient(options: ClientOptions, environment: Environment = 
     isUp,
     onMoved: saver.touch,
     onEvent(event) {
+      if (!subscriptions.isAsked(event)) return
       handlers.emit(event.type, event)
       handlers.emit('*', event)
       for (const follower of followers) follower.take(event)

@@ -2,7 +2,7 @@
 import type { Environment } from './environment.ts'
 import type { Channel } from './events.ts'
 import type { Subscriptions } from './subscriptions.ts'
-import { LightwireError, type Holding, type SubscribeOptions, type Subscribed } from './types.ts'
+import type { Holding, SubscribeOptions, Subscribed } from './types.ts'
 import { keyOf, unique } from './wishes.ts'
 
 export function createHolds({ after }: Environment, subscriptions: Subscriptions) {
@@ -25,19 +25,9 @@ export function createHolds({ after }: Environment, subscriptions: Subscriptions
   }
   const isHeld = (channel: Channel) => (holders.get(channel)?.size ?? 0) > 0
 
-  /** @param isWhole all that `asked` was asked for are among the channels */
-  const subscribe = (
-    channels: readonly Channel[],
-    asked: SubscribeOptions,
-    isWhole: boolean,
-  ): Promise<Subscribed> => {
-    const isOne = isWhole && channels.every((channel) => keyOf(wanted(channel)) === keyOf(asked))
-    const subscribed = subscriptions.subscribe(channels, wanted).catch((error: unknown) => {
-      // A filter that is good for all of its channels need not be for those that are left: no event of theirs has the field.
-      const isOfPart = !isOne && error instanceof LightwireError && error.code === 'invalid_message'
-      if (isOfPart) return subscriptions.subscribe(channels)
-      throw error
-    })
+  /** @param among of how many they are */
+  const subscribe = (channels: readonly Channel[], among: number): Promise<Subscribed> => {
+    const subscribed = subscriptions.subscribe(channels, wanted, among)
     const over = () => {
       for (const channel of channels) if (pending.get(channel) === subscribed) pending.delete(channel)
     }
@@ -58,7 +48,7 @@ export function createHolds({ after }: Environment, subscriptions: Subscriptions
       const before = own.map((channel) => [channel, owned.get(channel)] as const)
       for (const channel of own) owned.set(channel, mine)
       try {
-        return await subscribe(own, mine, true)
+        return await subscribe(own, own.length)
       } catch (error) {
         for (const [channel, old] of before) {
           if (owned.get(channel) !== mine) continue
@@ -84,7 +74,7 @@ export function createHolds({ after }: Environment, subscriptions: Subscriptions
       const changed = own.filter(
         (channel) => !subscriptions.optionsOf(channel) || isOtherwise(channel, wanted(channel)),
       )
-      if (changed.length > 0) void subscribe(changed, mine, changed.length === own.length)
+      if (changed.length > 0) void subscribe(changed, own.length)
       const ready = Promise.all(
         own.map((channel) =>
           pending.get(channel)?.catch((error: unknown) => {

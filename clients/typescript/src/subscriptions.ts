@@ -1,10 +1,10 @@
 /** What is subscribed: wished for by the application, confirmed by the server, repaired after a gap, made anew on each line. */
-import type { Call, Entry } from './entries.ts'
-import type { Environment } from './environment.ts'
-import type { Channel } from './events.ts'
+import type { Call, Entry, SubscriptionsOptions } from './entries.ts'
+import type { Channel, LightwireEvent } from './events.ts'
 import { sendable } from './frames.ts'
-import { parseCursor, type Positions } from './positions.ts'
-import { passing, type Replies } from './replies.ts'
+import { matches } from './matches.ts'
+import { parseCursor } from './positions.ts'
+import { passing } from './replies.ts'
 import { createRetries } from './retries.ts'
 import {
   LightwireError,
@@ -20,19 +20,6 @@ const ANSWER_MS = 60_000
 /** Repairs of a channel in a row that brought nothing: something on the line eats events. */
 const REPAIRS_MAX = 5
 
-interface SubscriptionsOptions {
-  readonly environment: Environment
-  readonly positions: Positions
-  readonly replies: Replies
-  readonly isUp: () => boolean
-  /** The cursor says something new. */
-  readonly onMoved: () => void
-  readonly onLost: (channels: readonly Channel[]) => void
-  readonly onError: (error: unknown) => void
-  /** Ends the line: it does not do what it should. */
-  readonly dropLine: (reason: string) => void
-}
-
 export type Subscriptions = ReturnType<typeof createSubscriptions>
 
 export function createSubscriptions(options: SubscriptionsOptions) {
@@ -45,7 +32,8 @@ export function createSubscriptions(options: SubscriptionsOptions) {
   const repairs = new Map<Channel, number>()
   let versions = 0
 
-  const send = (channels: readonly Channel[], { where, batchMs, conflate }: SubscribeOptions) => {
+  const send = (channels: readonly Channel[], asked: SubscribeOptions) => {
+    const { where, batchMs, conflate } = asked
     const message = {
       type: 'subscribe',
       ...(where ? { where } : {}),
@@ -59,7 +47,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 0) + 1)
       replies.ask({ ...message, ...part }, ANSWER_MS, (outcome) => {
         for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 1) - 1)
-        if (outcome instanceof LightwireError) refused(outcome, sent)
+        if (outcome instanceof LightwireError) refused(outcome, sent, asked)
         else confirmed(outcome, sent, unplaced)
       })
     }
@@ -123,19 +111,30 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     }
   }
 
-  const refused = (error: LightwireError, sent: ReadonlyMap<Channel, Entry | undefined>) => {
+  const refused = (
+    error: LightwireError,
+    sent: ReadonlyMap<Channel, Entry | undefined>,
+    asked: SubscribeOptions,
+  ) => {
     if (!isUp()) return
     if (error.code === 'timeout') return options.dropLine('a subscription was not answered')
     // What the application has changed since is none of this.
     const channels = [...sent.keys()].filter((channel) => entries.get(channel) === sent.get(channel))
     const [first] = [...sent.values()].flatMap((entry) => entry ?? [])
     if (!first) return
-    const { options: asked, version } = first
+    const { version } = first
     if (passing.has(error.code)) {
       retries.later(error, () => {
         const left = channels.filter((channel) => entries.get(channel) === sent.get(channel))
         if (isUp() && left.length > 0) send(left, asked)
       })
+      return
+    }
+    // A filter that is good for channels together need not be for some of them alone, where no event has a field of it.
+    if (error.code === 'invalid_message' && asked.where && sent.size < first.among) {
+      for (const entry of sent.values()) if (entry) entry.isWide = true
+      const { batchMs = 0, conflate = false } = asked
+      if (channels.length > 0) send(channels, { batchMs, conflate })
       return
     }
     const call = [...calls].find((one) => one.version === version)
@@ -194,10 +193,11 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     },
     optionsOf: (channel: Channel) => entries.get(channel)?.options,
 
-    /** All of them, or none. @param asked of each channel, or of all */
+    /** All of them, or none. @param asked of each channel, or of all @param among how many it was asked for */
     subscribe(
       channels: readonly Channel[],
       asked: SubscribeOptions | ((channel: Channel) => SubscribeOptions) = {},
+      among = channels.length,
     ): Promise<Subscribed> {
       return new Promise((resolve, reject) => {
         const each = channels.map(
@@ -209,10 +209,12 @@ export function createSubscriptions(options: SubscriptionsOptions) {
         for (const [channel, wanted] of each) {
           entries.set(channel, {
             options: wanted,
+            among,
             version,
             before: entries.get(channel),
             isConfirmed: false,
             isRefused: false,
+            isWide: false,
             inBatches: !isPlain(wanted),
             recovery: { status: 'live' },
           })
@@ -254,6 +256,12 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       send([channel], entry.options)
     },
     applied: (channel: Channel) => void repairs.delete(channel),
+
+    /** Whether it was asked for: of what the server could not filter too. */
+    isAsked(event: LightwireEvent): boolean {
+      const entry = entries.get(event.channel)
+      return !entry?.isWide || matches(entry.options.where, event)
+    },
 
     cameInBatches(channel: Channel): void {
       const entry = entries.get(channel)
