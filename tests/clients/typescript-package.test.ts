@@ -138,3 +138,21 @@ test('the ten lines of its README work in Bun', async () => {
 needs('node')('the ten lines of its README work in Node', async ({ node }) => {
   expect(await tryLines(node)).toEqual(wanted)
 })
+
+test('its example gives the token to its own page, and to none whose name just leads here', async () => {
+  const example = join(source, 'examples', 'progress', 'serve.ts')
+  const env = { PATH: process.env['PATH'] ?? '', PORT: '0', LIGHTWIRE_TOKEN: 'a-token' }
+  const child = Bun.spawn([process.execPath, 'run', example], { env, stdout: 'pipe', stderr: 'inherit' })
+  const said = await child.stdout.getReader().read()
+  const port = /:(\d+)\//.exec(new TextDecoder().decode(said.value))?.[1]
+  const ask = async (host: string) => {
+    const response = await fetch(`http://127.0.0.1:${port}/token`, { headers: { Host: host } })
+    return `${response.status} ${await response.text()}`
+  }
+  const hosts = [`127.0.0.1:${port}`, `localhost:${port}`, `elsewhere.example:${port}`, 'localhost:1']
+  const answers = await Promise.all(hosts.map(ask))
+  child.kill()
+  await child.exited
+
+  expect(answers).toEqual(['200 a-token', '200 a-token', '403 ', '403 '])
+})

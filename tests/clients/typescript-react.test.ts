@@ -12,7 +12,6 @@ import { unique } from './stage.ts'
 setDefaultTimeout(60_000)
 const { chromium } = tools
 const isMissing = chromium === undefined && process.env['CI'] !== 'true'
-const EXAMPLE_ORIGIN = 'http://localhost:5173'
 const example = join(projectRoot, 'clients', 'typescript', 'examples', 'progress', 'serve.ts')
 
 /** What react-page.ts offers in the page. */
@@ -21,6 +20,7 @@ interface HooksPage {
   show(...names: string[]): void
 }
 
+let exampleOrigin: string
 let server: TestServer
 let pages: PageServer
 let progress: Bun.Subprocess<'ignore', 'pipe', 'inherit'>
@@ -29,11 +29,16 @@ let script: string | undefined
 
 describe.skipIf(isMissing)('in Chromium', () => {
   beforeAll(async () => {
-    server = await startTestServer({ ALLOWED_ORIGINS: [PAGE_ORIGIN, EXAMPLE_ORIGIN] })
+    // The server names the origin of the page, and the page the address of the server.
+    const free = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() })
+    const { port } = free
+    await free.stop(true)
+    exampleOrigin = `http://localhost:${port}`
+    server = await startTestServer({ ALLOWED_ORIGINS: [PAGE_ORIGIN, exampleOrigin] })
     pages = await servePage()
     const env = {
       PATH: process.env['PATH'] ?? '',
-      PORT: '0',
+      PORT: String(port),
       LIGHTWIRE_URL: server.url,
       LIGHTWIRE_TOKEN: server.token,
     }
@@ -43,13 +48,8 @@ describe.skipIf(isMissing)('in Chromium', () => {
       stdout: 'pipe',
       stderr: 'inherit',
     })
-    const said = await progress.stdout.getReader().read()
-    const port = /:(\d+)\//.exec(new TextDecoder().decode(said.value))?.[1]
-    const names = (origin: string) => new URL(origin).host
-    browser = await startBrowser(chromium ?? '', [
-      `MAP ${names(PAGE_ORIGIN)} 127.0.0.1:${pages.port}`,
-      `MAP ${names(EXAMPLE_ORIGIN)} 127.0.0.1:${port}`,
-    ])
+    await progress.stdout.getReader().read()
+    browser = await startBrowser(chromium ?? '', [`MAP ${new URL(PAGE_ORIGIN).host} 127.0.0.1:${pages.port}`])
     const built = await Bun.build({
       entrypoints: [join(import.meta.dir, 'react-page.ts')],
       target: 'browser',
@@ -202,7 +202,7 @@ describe.skipIf(isMissing)('in Chromium', () => {
     const page = await browser.newPage()
     const errors: string[] = []
     page.on('pageerror', (error) => errors.push(String(error)))
-    await page.goto(EXAMPLE_ORIGIN)
+    await page.goto(exampleOrigin)
     const row = (words: string) => page.locator('li', { hasText: words }).first().waitFor({ timeout: 20_000 })
     await row('denoise')
     await server.api('POST', `/api/jobs/${late}/progress`, { stage: 'develop', progress: 75 })

@@ -7,17 +7,20 @@ import { createClient } from '../../clients/typescript/src/client.ts'
 import { createConnection } from '../../clients/typescript/src/connection.ts'
 import type { Environment } from '../../clients/typescript/src/environment.ts'
 import type { LightwireEvent } from '../../clients/typescript/src/events.ts'
+import { createFollower } from '../../clients/typescript/src/follow.ts'
 import { createDecoder } from '../../clients/typescript/src/frames.ts'
 import { createLines } from '../../clients/typescript/src/lines.ts'
 import type { LineEnd, LineEvents } from '../../clients/typescript/src/line.ts'
 import { matches } from '../../clients/typescript/src/matches.ts'
 import { createOutbox } from '../../clients/typescript/src/outbox.ts'
 import { createPositions, parseCursor } from '../../clients/typescript/src/positions.ts'
+import { createReplies } from '../../clients/typescript/src/replies.ts'
 import { createSubscriptions } from '../../clients/typescript/src/subscriptions.ts'
 import { createTokens } from '../../clients/typescript/src/tokens.ts'
 import {
   LightwireError,
   type Message,
+  type Snapshot,
   type Status,
   type SubscribeOptions,
 } from '../../clients/typescript/src/types.ts'
@@ -107,6 +110,21 @@ describe('positions', () => {
     expect(positions.cursor).toBe('f:jobs=6,photos=3')
   })
 
+  test('what is not followed keeps the place and the epoch that it was stored with', () => {
+    const followed = new Set(['system'])
+    const positions = createPositions((channel) => followed.has(channel))
+    positions.restore('e:jobs=5,system=3')
+    positions.place('system', 'f', 4)
+    expect([positions.cursor, positions.stored]).toEqual(['f:system=4', 'e:jobs=5 f:system=4'])
+
+    const next = createPositions(() => true)
+    next.restore(positions.stored ?? '')
+    expect(next.since(['jobs', 'system'])).toEqual([
+      { channels: ['jobs'], since: 'e:jobs=5' },
+      { channels: ['system'], since: 'f:system=4' },
+    ])
+  })
+
   test('a text that is no cursor is none', () => {
     const none = ['', 'jobs=1', 'E:jobs=1', 'e jobs'].map(parseCursor)
 
@@ -117,7 +135,7 @@ describe('positions', () => {
 
 describe('subscriptions', () => {
   function open() {
-    const { environment } = createMachine()
+    const { environment, pass, timers } = createMachine()
     const positions = createPositions()
     const sent: Message[] = []
     const waiting: ((outcome: Message | LightwireError) => void)[] = []
@@ -154,7 +172,10 @@ describe('subscriptions', () => {
       subscribe: (options?: SubscribeOptions) => outcome(subscriptions.subscribe(['jobs'], options)),
       confirm: (cursor: string, status = 'live') =>
         waiting.shift()?.({ type: 'subscription_confirmed', cursor, recovery: { jobs: { status } } }),
-      refuse: () => waiting.shift()?.(new LightwireError('invalid_message', 'no')),
+      refuse: (code = 'invalid_message', retryAfterMs?: number) =>
+        waiting.shift()?.(new LightwireError(code, 'no', retryAfterMs)),
+      pass,
+      timers,
       /** The line is gone, and another is there. */
       cut(meanwhile: () => void) {
         isUp = false
@@ -166,6 +187,43 @@ describe('subscriptions', () => {
     }
   }
   const bad = { where: { nothing: 1 } }
+
+  test('on a new line bare events are counted again, whatever an earlier line brought them in', async () => {
+    const it = open()
+    void it.subscribe()
+    it.confirm('e:jobs=5')
+    it.subscriptions.cameInBatches('jobs')
+    it.cut(() => undefined)
+    it.confirm('e:jobs=5', 'recovered')
+    it.subscriptions.reached('e:jobs=6')
+
+    expect([it.sent.length, it.positions.cursor]).toEqual([3, 'e:jobs=5'])
+  })
+
+  test('an end that is refused for now is asked for again, unless the channel was subscribed meanwhile', async () => {
+    const it = open()
+    void it.subscribe()
+    it.confirm('e:jobs=5')
+    const left = it.subscriptions.unsubscribe(['jobs'])
+    it.refuse('rate_limited', 500)
+    await it.pass(500)
+    it.refuse('rate_limited', 500)
+    void it.subscribe()
+    await it.pass(500)
+
+    expect(await left).toEqual(['jobs'])
+    expect(it.sent.map(({ type }) => type)).toEqual(['subscribe', 'unsubscribe', 'unsubscribe', 'subscribe'])
+  })
+
+  test('closed while it waits to ask again, it waits for nothing any more', async () => {
+    const it = open()
+    void it.subscribe()
+    it.refuse('rate_limited', 500)
+    const waiting = it.timers.size
+    it.subscriptions.close(new LightwireError('closed', ''))
+
+    expect([waiting, it.timers.size]).toEqual([1, 0])
+  })
 
   test('a refused change leaves what was asked for just before it', async () => {
     const it = open()
@@ -618,6 +676,16 @@ describe('the connection', () => {
   })
 })
 
+test('a reply that comes too late is nobody’s, and what has no reply’s id is for others', async () => {
+  const { environment, pass } = createMachine()
+  const replies = createReplies(environment, () => undefined)
+  const outcome = replies.request({ type: 'greet' }, 500).catch((error: LightwireError) => error.code)
+  await pass(500)
+
+  expect([await outcome, replies.take({ type: 'greeting', id: 1 })]).toEqual(['timeout', true])
+  expect([{ type: 'notice' }, { type: 'notice', id: 7 }].map(replies.take)).toEqual([false, false])
+})
+
 describe('the outbox', () => {
   function open(max = 3) {
     const machine = createMachine()
@@ -694,6 +762,16 @@ describe('the outbox', () => {
     expect([sent, it.timers.size]).toEqual([0, 0])
   })
 
+  test('closed while an answer is waited for, it waits for nothing any more', async () => {
+    const it = open()
+    const outcome = it.publish('a')
+    it.answers[0]?.(new LightwireError('timeout', 'the line is gone'))
+    it.outbox.close(new LightwireError('closed', ''))
+    await it.pass(0)
+
+    expect([await outcome, it.timers.size]).toEqual(['closed', 0])
+  })
+
   test('an answer that is late for its caller is not waited for, and the next goes out', async () => {
     const it = open()
     it.turn(false)
@@ -707,5 +785,67 @@ describe('the outbox', () => {
     it.answers[0]?.(published(1))
 
     expect([await late, await next, texts(it.sent)]).toEqual(['timeout', 1, ['b']])
+  })
+})
+
+describe('a follower', () => {
+  function follow(onSnapshot: (value: number) => void = () => undefined) {
+    const machine = createMachine()
+    const positions = createPositions()
+    const reads: { resolve(snapshot: Snapshot<number>): void; reject(error: Error): void }[] = []
+    let isClosed = false
+    const follower = createFollower<number>(
+      () => new Promise((resolve, reject) => reads.push({ resolve, reject })),
+      ['jobs'],
+      { onSnapshot, onEvent: () => undefined },
+      {
+        environment: machine.environment,
+        positions,
+        read: () => Promise.reject(new Error('nothing is read')),
+        hold: () => ({ ready: Promise.resolve(), release: () => undefined }),
+        differs: () => false,
+        isClosed: () => isClosed,
+        onError: () => undefined,
+      },
+    )
+    const close = () => {
+      isClosed = true
+      follower.close()
+    }
+    return { ...machine, positions, reads, follower, close }
+  }
+
+  test.each(['stop', 'close'] as const)('after %s it does not wait for its next attempt', async (how) => {
+    const it = follow()
+    it.reads[0]?.reject(new Error('away'))
+    await it.pass(0)
+    const waiting = it.timers.size
+    if (how === 'close') it.close()
+    else it.follower.following.stop()
+    const outcome = await it.follower.following.ready.catch((error: LightwireError) => error.code)
+
+    expect([waiting, it.timers.size, outcome]).toEqual([1, 0, how === 'close' ? 'closed' : undefined])
+  })
+
+  test('its position lost while the state is read, it is ready with the state that is read then', async () => {
+    const seen: unknown[] = []
+    const it = follow((value) => seen.push(value))
+    void it.follower.following.ready.then(() => seen.push('ready'))
+    it.follower.lost(['jobs'])
+    it.reads[0]?.resolve({ value: 1, cursor: 'e:jobs=1' })
+    await it.pass(0)
+    const before = [...seen]
+    it.reads[1]?.resolve({ value: 2, cursor: 'e:jobs=2' })
+    await it.pass(0)
+
+    expect([before, seen]).toEqual([[], [2, 'ready']])
+  })
+
+  test('stopped as it gives the state, it leaves no place behind', async () => {
+    const it = follow(() => it.follower.following.stop())
+    it.reads[0]?.resolve({ value: 1, cursor: 'e:jobs=1' })
+    await it.pass(0)
+
+    expect(it.positions.has('jobs')).toBe(false)
   })
 })

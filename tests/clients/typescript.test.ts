@@ -1,80 +1,19 @@
 /** The TypeScript client against a real server: what the scenarios that all clients share do not ask. */
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import {
-  createClient,
   LightwireError,
   memoryStorage,
-  type Client,
   type ClientOptions,
   type Following,
-  type LightwireEvent,
 } from '../../clients/typescript/src/client.ts'
 import { Refusal } from '../../lib/protocol/refusals.ts'
 import { startMeddler } from '../support/meddler.ts'
-import { startTestServer, temporaryFolder, type TestServer } from '../support/server.ts'
+import { startTestServer, temporaryFolder } from '../support/server.ts'
+import { codeOf, say, statuses, watch } from './watched.ts'
 
 setDefaultTimeout(30_000)
 
 const transports = ['websocket', 'sse', 'poll'] as const
-
-interface Watched extends AsyncDisposable {
-  readonly client: Client
-  readonly events: LightwireEvent[]
-  readonly errors: unknown[]
-  /** Resolves when it holds, looked at with each event and each change of status. */
-  until(holds: () => boolean): Promise<void>
-}
-
-function watch(server: TestServer, options: Partial<ClientOptions> = {}): Watched {
-  const events: LightwireEvent[] = []
-  const errors: unknown[] = []
-  const looking = new Set<() => void>()
-  const look = () => looking.forEach((one) => one())
-  const client = createClient({
-    url: server.url,
-    getToken: () => server.token,
-    transport: 'websocket',
-    onError(error) {
-      errors.push(error)
-      look()
-    },
-    ...options,
-  })
-  client.on('*', (event) => {
-    events.push(event)
-    // Those who follow a state hear of it in the same turn.
-    queueMicrotask(look)
-  })
-  client.onStatus(look)
-  return {
-    client,
-    events,
-    errors,
-    until: (holds) =>
-      new Promise((resolve) => {
-        const one = () => {
-          if (!holds()) return
-          looking.delete(one)
-          resolve()
-        }
-        looking.add(one)
-        one()
-      }),
-    [Symbol.asyncDispose]: () => {
-      client.close()
-      return Promise.resolve()
-    },
-  }
-}
-
-const say = (server: TestServer, status: string) => server.api('POST', '/api/system/status', { status })
-const statuses = (events: readonly LightwireEvent[]) =>
-  events.map((event) => (event.type === 'system_status' ? event.status : event.type))
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'done',
-    (error: unknown) => (error instanceof LightwireError ? error.code : String(error)),
-  )
 
 test('the last event of all, lost on the way, is asked for when a pong tells of it', async () => {
   await using server = await startTestServer({ HEARTBEAT: 2000 })

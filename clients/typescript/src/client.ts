@@ -2,6 +2,7 @@
 import { createApplying } from './applying.ts'
 import { createConnection } from './connection.ts'
 import { machine, type Environment } from './environment.ts'
+import type { Channel } from './events.ts'
 import { createFollower, type Follower } from './follow.ts'
 import { sendable } from './frames.ts'
 import { createHandlers } from './handlers.ts'
@@ -9,7 +10,7 @@ import { createHolds } from './holds.ts'
 import { createCalls, HttpFailure } from './http-calls.ts'
 import { createLines } from './lines.ts'
 import { createOutbox } from './outbox.ts'
-import { createPositions, parseCursor } from './positions.ts'
+import { createPositions } from './positions.ts'
 import { createRefreshing } from './refreshing.ts'
 import { createReplies, errorOf } from './replies.ts'
 import { createSaver } from './storage.ts'
@@ -50,8 +51,8 @@ export function createClient(options: ClientOptions, environment: Environment = 
   const handlers = createHandlers(onError)
   const followers = new Set<Follower>()
   const tokens = createTokens(getToken, environment)
-  const positions = createPositions()
-  const saver = createSaver(options.storage, environment, () => positions.cursor, onError)
+  const positions = createPositions((channel) => subscriptions.optionsOf(channel as Channel) !== undefined)
+  const saver = createSaver(options.storage, environment, () => positions.stored, onError)
   let shownToken: string | undefined
   const isUp = () => connection.status === 'connected'
   const call = createCalls({ url, fetch, environment, token: () => shownToken })
@@ -97,6 +98,7 @@ export function createClient(options: ClientOptions, environment: Environment = 
     isUp,
     onMoved: saver.touch,
     onEvent(event) {
+      if (!subscriptions.isAsked(event)) return
       handlers.emit(event.type, event)
       handlers.emit('*', event)
       for (const follower of followers) follower.take(event)
@@ -171,15 +173,14 @@ export function createClient(options: ClientOptions, environment: Environment = 
     replies.lose('the client is closed')
     subscriptions.close(closed())
     outbox.close(closed())
+    for (const follower of followers) follower.close()
     saver.flush()
   }
   const isClosed = () => connection.status === 'closed'
   const unwatch = environment.watch({ onBack: () => connection.wake(), onHide: () => saver.flush() })
 
   const begin = async () => {
-    const kept = await options.storage?.load()
-    const cursor = parseCursor(kept ?? '')
-    for (const [channel, seq] of cursor?.positions ?? []) positions.place(channel, cursor?.epoch ?? '', seq)
+    positions.restore((await options.storage?.load()) ?? '')
   }
   begin()
     .catch(onError)
@@ -226,22 +227,19 @@ export function createClient(options: ClientOptions, environment: Environment = 
 
     async subscribe(channels, how) {
       if (isClosed()) throw closed()
-      holds.own(channels, how ?? {})
-      try {
-        return await subscriptions.subscribe(channels, how)
-      } catch (error) {
-        holds.disown(channels.filter((channel) => !subscriptions.optionsOf(channel)))
-        throw error
-      }
+      return await holds.subscribe(channels, how)
     },
     async unsubscribe(channels) {
       if (isClosed()) throw closed()
-      holds.disown(channels)
-      return await subscriptions.unsubscribe(channels)
+      return await holds.unsubscribe(channels)
     },
     hold(channels, how) {
       if (isClosed()) throw closed()
-      return holds.hold(channels, how)
+      const holding = holds.hold(channels, how)
+      holding.ready.catch((error: unknown) => {
+        if (!isClosed()) onError(error)
+      })
+      return holding
     },
     async publish(event, how = {}) {
       if (isClosed()) throw closed()
@@ -262,6 +260,7 @@ export function createClient(options: ClientOptions, environment: Environment = 
         positions,
         read,
         hold: () => holds.hold(channels, optionsOf(how)),
+        differs: () => holds.differ(channels, optionsOf(how)),
         isClosed,
         onError,
       })

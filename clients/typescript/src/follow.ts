@@ -16,6 +16,8 @@ interface FollowServices {
   readonly read: Read
   /** Subscribes for as long as this follows. */
   readonly hold: () => { readonly ready: Promise<unknown>; release(): void }
+  /** Whether one of the channels is subscribed, but otherwise than this needs it. */
+  readonly differs: () => boolean
   readonly isClosed: () => boolean
   readonly onError: (error: unknown) => void
 }
@@ -24,6 +26,8 @@ export interface Follower {
   readonly following: Following
   take(event: LightwireEvent): void
   lost(channels: readonly Channel[]): void
+  /** The client is closed. */
+  close(): void
 }
 
 export function createFollower<T>(
@@ -41,6 +45,9 @@ export function createFollower<T>(
   let holding: ReturnType<FollowServices['hold']> | undefined
   /** Counts loads: what an earlier one still brings is old. */
   let loads = 0
+  let current: Promise<void> | undefined
+  /** Ends a wait before the next attempt. */
+  let wake = () => {}
 
   const guarded = (act: () => void) => {
     try {
@@ -50,7 +57,7 @@ export function createFollower<T>(
     }
   }
   const apply = (event: LightwireEvent) => {
-    if (event.seq > (floor?.get(event.channel) ?? 0)) guarded(() => onEvent(event))
+    if (!isStopped && event.seq > (floor?.get(event.channel) ?? 0)) guarded(() => onEvent(event))
   }
 
   const readOnce = async (): Promise<{ value: T; places: ReadonlyMap<string, number>; epoch: string }> => {
@@ -73,6 +80,10 @@ export function createFollower<T>(
     const mine = loads
     const isOver = () => mine !== loads || isStopped || services.isClosed()
     floor = undefined
+    wake()
+    // What others left out until now would be missing behind the state: first all of it comes, then the state is read.
+    if (services.differs()) holding ??= services.hold()
+    if (holding) await holding.ready
     for (let attempt = 0; !isOver(); attempt += 1) {
       held = []
       overflowed = false
@@ -80,11 +91,13 @@ export function createFollower<T>(
       try {
         const { value, places, epoch } = await readOnce()
         if (isOver()) break
+        if (!holding && services.differs()) return await begin()
         // A subscription that began meanwhile began beyond the state: what lies between would be missing.
         if (unplaced.some((channel) => positions.seqOf(channel) > (places.get(channel) ?? 0))) continue
         floor = places
         guarded(() => onSnapshot(value))
         for (const event of held.splice(0)) apply(event)
+        if (isOver()) break
         for (const channel of channels)
           if (!positions.has(channel)) positions.place(channel, epoch, places.get(channel) ?? 0)
         break
@@ -94,18 +107,31 @@ export function createFollower<T>(
         onError(error)
         const wait = error instanceof LightwireError ? error.retryAfterMs : undefined
         await new Promise<void>((resolve) => {
-          environment.after(wait ?? backoffMs(attempt, environment.random), resolve)
+          const cancel = environment.after(wait ?? backoffMs(attempt, environment.random), resolve)
+          wake = () => {
+            cancel()
+            resolve()
+          }
         })
       }
     }
     if (services.isClosed()) throw new LightwireError('closed', 'the client is closed')
-    if (isOver()) return
+    if (mine !== loads) return await current
+    if (isStopped) return
     holding ??= services.hold()
     await holding.ready
   }
 
-  const ready = load()
-  ready.catch(() => undefined)
+  const begin = (): Promise<void> => {
+    const mine = (current = load())
+    mine.catch((error: unknown) => {
+      // Of one that another has followed that other tells.
+      if (mine === current && !services.isClosed()) onError(error)
+    })
+    return mine
+  }
+
+  const ready = begin()
   return {
     following: {
       ready,
@@ -113,6 +139,7 @@ export function createFollower<T>(
         if (isStopped) return
         isStopped = true
         held = []
+        wake()
         holding?.release()
       },
     },
@@ -123,8 +150,9 @@ export function createFollower<T>(
       else overflowed = true
     },
     lost(gone) {
-      if (!isStopped && gone.some((channel) => channels.includes(channel))) load().catch(onError)
+      if (!isStopped && gone.some((channel) => channels.includes(channel))) void begin()
     },
+    close: () => wake(),
   }
 }
 

@@ -228,6 +228,11 @@ export function openHttpLine(request: HttpRequest): Line {
     const body = { client_type: clientType }
     const { json } = await call('/ws/handshake', { body, timeoutMs: GREETING_MS })
     session = (json as { client_id: string }).client_id
+    if (isOver) part()
+  }
+  /** Here nobody comes for the session any more. */
+  const part = () => {
+    if (session !== '') call('/ws/disconnect', { body: { client_id: session } }).catch(() => undefined)
   }
   const ask = async (message: Message, tries = 1): Promise<void> => {
     if (isOver) return
@@ -254,11 +259,16 @@ export function openHttpLine(request: HttpRequest): Line {
 
   const open = async () => {
     await handshake()
+    if (isOver) return
     const { json } = await call('/ws/poll', { query: { client_id: session }, timeoutMs: GREETING_MS })
     const { messages } = json as { messages: Message[] }
     const greeting = messages.find(({ type }) => type === 'connection_established')
     if (!greeting) throw new Error('the session has no greeting')
     epoch = String(greeting['epoch'])
+    // A poll that comes behind the end of its session begins another.
+    const asked = session
+    session = String(greeting['client_id'] ?? asked)
+    if (isOver && session !== asked) part()
     say({ ...greeting, heartbeat_ms: undefined })
   }
   const change = (act: () => Promise<void>) => {
@@ -284,7 +294,7 @@ export function openHttpLine(request: HttpRequest): Line {
     },
     close() {
       leave()
-      if (session !== '') call('/ws/disconnect', { body: { client_id: session } }).catch(() => undefined)
+      part()
     },
   }
 }

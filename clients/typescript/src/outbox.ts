@@ -30,6 +30,7 @@ export function createOutbox({ environment, max, request, isUp }: OutboxOptions)
   let isSending = false
   let failures = 0
   let pause: (() => void) | undefined
+  let isClosed = false
 
   // One at a time: were the second taken while the first is refused for now, their order would be lost.
   const pump = async (): Promise<void> => {
@@ -44,6 +45,7 @@ export function createOutbox({ environment, max, request, isUp }: OutboxOptions)
       outcome = error instanceof LightwireError ? error : new LightwireError('internal', String(error))
     }
     isSending = false
+    if (isClosed) return
     if (outcome instanceof LightwireError && passing.has(outcome.code)) {
       failures += 1
       pause = after(outcome.retryAfterMs ?? backoffMs(failures, random), () => {
@@ -93,6 +95,7 @@ export function createOutbox({ environment, max, request, isUp }: OutboxOptions)
     },
 
     close(error: LightwireError): void {
+      isClosed = true
       pause?.()
       for (const entry of queue.slice()) entry.settle(error)
     },

@@ -31,11 +31,25 @@ export type Verdict = readonly LightwireEvent[] | 'gap'
 
 export type Positions = ReturnType<typeof createPositions>
 
-export function createPositions() {
+/** @param isFollowed whether a channel is subscribed, and not just known of from an earlier life */
+export function createPositions(isFollowed: (channel: string) => boolean = () => true) {
   const held = new Map<string, { epoch: string; seq: number }>()
   let consistent: string | null = null
 
   const seqOf = (channel: string) => held.get(channel)?.seq ?? 0
+  const byEpoch = (channels: Iterable<string>): ReadonlyMap<string, readonly string[]> => {
+    const placed = new Map<string, string[]>()
+    for (const channel of channels) {
+      const epoch = held.get(channel)?.epoch
+      if (epoch !== undefined) placed.set(epoch, [...(placed.get(epoch) ?? []), channel])
+    }
+    return placed
+  }
+  const cursorOf = (epoch: string, channels: readonly string[]) =>
+    formatCursor(
+      epoch,
+      channels.map((channel) => [channel, seqOf(channel)]),
+    )
 
   return {
     has: (channel: string) => held.has(channel),
@@ -81,37 +95,38 @@ export function createPositions() {
 
     /** What to subscribe these channels with: one cursor per epoch that they are in, mostly one. */
     since(channels: readonly string[]): { readonly channels: readonly string[]; readonly since?: string }[] {
-      const placed = new Map<string, string[]>()
-      for (const channel of channels) {
-        const epoch = held.get(channel)?.epoch
-        if (epoch !== undefined) placed.set(epoch, [...(placed.get(epoch) ?? []), channel])
-      }
+      const placed = byEpoch(channels)
       // A cursor may leave a channel out: it begins now.
       const unplaced = channels.filter((channel) => !held.has(channel))
       if (placed.size === 0) return [{ channels: unplaced }]
       return [...placed].map(([epoch, own], index) => ({
         channels: index === 0 ? [...own, ...unplaced] : own,
-        since: formatCursor(
-          epoch,
-          own.map((channel) => [channel, seqOf(channel)]),
-        ),
+        since: cursorOf(epoch, own),
       }))
     },
 
     /**
-     * Of every channel. While some have moved to another epoch and others not yet, no cursor can say where they all
-     * are: it is the last one that could.
+     * Of the channels that are followed, and of the others that are in the same epoch. While some have moved to another
+     * epoch and others not yet, no cursor can say where they all are: it is the last one that could.
      */
     get cursor(): string | null {
-      const epochs = new Set([...held.values()].map(({ epoch }) => epoch))
-      const [epoch] = epochs
+      const followed = [...held.keys()].filter(isFollowed)
+      const [epoch, ...others] = byEpoch(followed.length > 0 ? followed : held.keys()).keys()
       if (epoch === undefined) return null
-      if (epochs.size === 1)
-        consistent = formatCursor(
-          epoch,
-          [...held].map(([channel, { seq }]) => [channel, seq]),
-        )
+      if (others.length === 0) consistent = cursorOf(epoch, byEpoch(held.keys()).get(epoch) ?? [])
       return consistent
+    },
+
+    /** All of them, for the next life: a cursor per epoch, mostly one. A channel that is not followed keeps its own. */
+    get stored(): string | null {
+      const cursors = Array.from(byEpoch(held.keys()), ([epoch, channels]) => cursorOf(epoch, channels))
+      return cursors.length > 0 ? cursors.join(' ') : null
+    },
+
+    /** What an earlier life has stored. */
+    restore(stored: string): void {
+      for (const { epoch, positions } of stored.split(' ').flatMap((text) => parseCursor(text) ?? []))
+        for (const [channel, seq] of positions) this.place(channel, epoch, seq)
     },
   }
 }

@@ -18,6 +18,8 @@ export type Replies = ReturnType<typeof createReplies>
 
 export function createReplies({ after }: Pick<Environment, 'after'>, send: (message: Message) => void) {
   const waiting = new Map<number, (outcome: Outcome) => void>()
+  /** Ids that were waited for too long. */
+  const late = new Set<number>()
   let last = 0
 
   /**
@@ -27,13 +29,16 @@ export function createReplies({ after }: Pick<Environment, 'after'>, send: (mess
   const ask = (message: Message, timeoutMs: number, settle: (outcome: Outcome) => void): void => {
     last += 1
     const id = last
-    const late = `no answer to ${message.type} within ${timeoutMs} ms`
+    const reason = `no answer to ${message.type} within ${timeoutMs} ms`
     const done = (outcome: Outcome) => {
       cancel()
       waiting.delete(id)
       settle(outcome)
     }
-    const cancel = after(timeoutMs, () => done(new LightwireError('timeout', late)))
+    const cancel = after(timeoutMs, () => {
+      late.add(id)
+      done(new LightwireError('timeout', reason))
+    })
     waiting.set(id, done)
     send({ ...message, id })
   }
@@ -49,11 +54,12 @@ export function createReplies({ after }: Pick<Environment, 'after'>, send: (mess
         ),
       ),
 
-    /** Whether somebody waited for it. */
+    /** Whether somebody waits for it, or did. */
     take(message: Message): boolean {
       const { id, type } = message
-      const done = typeof id === 'number' ? waiting.get(id) : undefined
-      if (!done) return false
+      if (typeof id !== 'number') return false
+      const done = waiting.get(id)
+      if (!done) return late.delete(id)
       done(type === 'error' ? errorOf(message) : message)
       return true
     },
@@ -61,6 +67,7 @@ export function createReplies({ after }: Pick<Environment, 'after'>, send: (mess
     /** The line is gone, and with it every answer. */
     lose(reason: string): void {
       const error = new LightwireError('timeout', `the connection ended before the answer: ${reason}`)
+      late.clear()
       for (const done of Array.from(waiting.values())) done(error)
     },
   }

@@ -1,9 +1,11 @@
 /** What is subscribed: wished for by the application, confirmed by the server, repaired after a gap, made anew on each line. */
-import type { Environment } from './environment.ts'
-import type { Channel } from './events.ts'
+import type { Call, Entry, SubscriptionsOptions } from './entries.ts'
+import type { Channel, LightwireEvent } from './events.ts'
 import { sendable } from './frames.ts'
-import { parseCursor, type Positions } from './positions.ts'
-import { passing, type Replies } from './replies.ts'
+import { matches } from './matches.ts'
+import { parseCursor } from './positions.ts'
+import { passing } from './replies.ts'
+import { createRetries } from './retries.ts'
 import {
   LightwireError,
   type Message,
@@ -11,53 +13,18 @@ import {
   type SubscribeOptions,
   type Subscribed,
 } from './types.ts'
+import { isPlain, keyOf } from './wishes.ts'
 
 /** An answer may be behind much that a slow line has to carry first. */
 const ANSWER_MS = 60_000
 /** Repairs of a channel in a row that brought nothing: something on the line eats events. */
 const REPAIRS_MAX = 5
 
-interface Entry {
-  readonly options: SubscribeOptions
-  /** Counts the application's calls; what belongs to an earlier one is old. */
-  readonly version: number
-  /** What it was before, to go back to when the server refuses. */
-  before: Entry | undefined
-  /** On this line. */
-  isConfirmed: boolean
-  isRefused: boolean
-  inBatches: boolean
-  recovery: Recovery
-}
-
-interface Call {
-  readonly channels: readonly Channel[]
-  readonly version: number
-  readonly resolve: (subscribed: Subscribed) => void
-  readonly reject: (error: LightwireError) => void
-}
-
-interface SubscriptionsOptions {
-  readonly environment: Environment
-  readonly positions: Positions
-  readonly replies: Replies
-  readonly isUp: () => boolean
-  /** The cursor says something new. */
-  readonly onMoved: () => void
-  readonly onLost: (channels: readonly Channel[]) => void
-  readonly onError: (error: unknown) => void
-  /** Ends the line: it does not do what it should. */
-  readonly dropLine: (reason: string) => void
-}
-
-const isPlain = ({ where, batchMs, conflate }: SubscribeOptions) =>
-  where === undefined && batchMs === undefined && !conflate
-const keyOf = ({ where, batchMs, conflate }: SubscribeOptions) => JSON.stringify([where, batchMs, conflate])
-
 export type Subscriptions = ReturnType<typeof createSubscriptions>
 
 export function createSubscriptions(options: SubscriptionsOptions) {
-  const { positions, replies, isUp, environment } = options
+  const { positions, replies, isUp } = options
+  const retries = createRetries(options.environment)
   const entries = new Map<Channel, Entry>()
   const calls = new Set<Call>()
   /** Channels of which a subscription is under way, so that what arrives may be of the old one. */
@@ -65,7 +32,8 @@ export function createSubscriptions(options: SubscriptionsOptions) {
   const repairs = new Map<Channel, number>()
   let versions = 0
 
-  const send = (channels: readonly Channel[], { where, batchMs, conflate }: SubscribeOptions) => {
+  const send = (channels: readonly Channel[], asked: SubscribeOptions) => {
+    const { where, batchMs, conflate } = asked
     const message = {
       type: 'subscribe',
       ...(where ? { where } : {}),
@@ -79,10 +47,22 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 0) + 1)
       replies.ask({ ...message, ...part }, ANSWER_MS, (outcome) => {
         for (const channel of own) underWay.set(channel, (underWay.get(channel) ?? 1) - 1)
-        if (outcome instanceof LightwireError) refused(outcome, sent)
+        if (outcome instanceof LightwireError) refused(outcome, sent, asked)
         else confirmed(outcome, sent, unplaced)
       })
     }
+  }
+
+  /** One message for those that are asked for alike. */
+  const sendAll = (channels: readonly Channel[]) => {
+    const groups = new Map<string, { channels: Channel[]; options: SubscribeOptions }>()
+    for (const channel of channels) {
+      const asked = entries.get(channel)?.options ?? {}
+      const group = groups.get(keyOf(asked)) ?? { channels: [], options: asked }
+      group.channels.push(channel)
+      groups.set(keyOf(asked), group)
+    }
+    for (const group of groups.values()) send(group.channels, group.options)
   }
 
   const confirmed = (
@@ -131,22 +111,30 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     }
   }
 
-  const refused = (error: LightwireError, sent: ReadonlyMap<Channel, Entry | undefined>) => {
+  const refused = (
+    error: LightwireError,
+    sent: ReadonlyMap<Channel, Entry | undefined>,
+    asked: SubscribeOptions,
+  ) => {
     if (!isUp()) return
     if (error.code === 'timeout') return options.dropLine('a subscription was not answered')
     // What the application has changed since is none of this.
     const channels = [...sent.keys()].filter((channel) => entries.get(channel) === sent.get(channel))
     const [first] = [...sent.values()].flatMap((entry) => entry ?? [])
     if (!first) return
-    const { options: asked, version } = first
+    const { version } = first
     if (passing.has(error.code)) {
-      environment.after(error.retryAfterMs ?? 1000, () => {
-        if (isUp())
-          send(
-            channels.filter((channel) => entries.get(channel) === sent.get(channel)),
-            asked,
-          )
+      retries.later(error, () => {
+        const left = channels.filter((channel) => entries.get(channel) === sent.get(channel))
+        if (isUp() && left.length > 0) send(left, asked)
       })
+      return
+    }
+    // A filter that is good for channels together need not be for some of them alone, where no event has a field of it.
+    if (error.code === 'invalid_message' && asked.where && sent.size < first.among) {
+      for (const entry of sent.values()) if (entry) entry.isWide = true
+      const { batchMs = 0, conflate = false } = asked
+      if (channels.length > 0) send(channels, { batchMs, conflate })
       return
     }
     const call = [...calls].find((one) => one.version === version)
@@ -171,14 +159,26 @@ export function createSubscriptions(options: SubscriptionsOptions) {
   /** As before the refused call; the server never left that, unless part of the call was confirmed, or it never had it. */
   const restore = (channel: Channel, { before, isConfirmed }: Entry) => {
     while (before?.isRefused) before = before.before
+    // What is on its way still may be confirmed.
+    const isTaken = isConfirmed || (underWay.get(channel) ?? 0) > 0
     if (before) {
       entries.set(channel, before)
-      if ((isConfirmed || !before.isConfirmed) && isUp()) send([channel], before.options)
+      if ((isTaken || !before.isConfirmed) && isUp()) send([channel], before.options)
       return
     }
     drop(channel)
-    if (isConfirmed && isUp())
-      replies.ask({ type: 'unsubscribe', channels: [channel] }, ANSWER_MS, () => undefined)
+    if (isTaken) end([channel], () => undefined)
+  }
+
+  /** Also another time, where it is refused for now; a line that is gone has ended them itself. */
+  const end = (channels: readonly Channel[], done: () => void): void => {
+    const left = channels.filter((channel) => !entries.has(channel))
+    if (!isUp() || left.length === 0) return done()
+    replies.ask({ type: 'unsubscribe', channels: left }, ANSWER_MS, (outcome) => {
+      const isPassing = outcome instanceof LightwireError && passing.has(outcome.code)
+      if (isPassing && isUp()) retries.later(outcome, () => end(left, done))
+      else done()
+    })
   }
 
   const drop = (channel: Channel) => {
@@ -193,24 +193,36 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     },
     optionsOf: (channel: Channel) => entries.get(channel)?.options,
 
-    subscribe(channels: readonly Channel[], asked: SubscribeOptions = {}): Promise<Subscribed> {
+    /** All of them, or none. @param asked of each channel, or of all @param among how many it was asked for */
+    subscribe(
+      channels: readonly Channel[],
+      asked: SubscribeOptions | ((channel: Channel) => SubscribeOptions) = {},
+      among = channels.length,
+    ): Promise<Subscribed> {
       return new Promise((resolve, reject) => {
-        sendable({ type: 'subscribe', channels, where: asked.where })
+        const each = channels.map(
+          (channel) => [channel, typeof asked === 'function' ? asked(channel) : asked] as const,
+        )
+        for (const [, { where }] of each) sendable({ type: 'subscribe', channels, where })
         versions += 1
         const version = versions
-        for (const channel of channels) {
+        for (const [channel, wanted] of each) {
           entries.set(channel, {
-            options: asked,
+            options: wanted,
+            among,
             version,
             before: entries.get(channel),
             isConfirmed: false,
             isRefused: false,
-            inBatches: !isPlain(asked),
+            isWide: false,
+            inBatches: !isPlain(wanted),
             recovery: { status: 'live' },
           })
         }
         calls.add({ channels, version, resolve, reject })
-        if (isUp()) send(channels, asked)
+        if (isUp()) sendAll(channels)
+        // Of no channels there is nothing to wait for.
+        if (channels.length === 0) settle()
       })
     },
 
@@ -218,24 +230,20 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       for (const channel of channels) drop(channel)
       settle()
       const left = () => [...entries.keys()].sort()
-      if (!isUp()) return Promise.resolve(left())
-      return replies.request({ type: 'unsubscribe', channels }, ANSWER_MS).then(left, left)
+      return new Promise((resolve) => end(channels, () => resolve(left())))
     },
 
     /** A new line: everything on it, since where it stands. */
     resume(): void {
       underWay.clear()
       repairs.clear()
-      const groups = new Map<string, Channel[]>()
-      for (const [channel, entry] of entries) {
-        for (let old: Entry | undefined = entry; old; old = old.before) old.isConfirmed = false
-        const key = keyOf(entry.options)
-        groups.set(key, [...(groups.get(key) ?? []), channel])
-      }
-      for (const channels of groups.values()) {
-        const entry = channels[0] && entries.get(channels[0])
-        if (entry) send(channels, entry.options)
-      }
+      for (const entry of entries.values())
+        for (let old: Entry | undefined = entry; old; old = old.before) {
+          old.isConfirmed = false
+          // Another line may have brought batches where this one brings bare events.
+          old.inBatches = !isPlain(old.options)
+        }
+      sendAll([...entries.keys()])
     },
 
     /** Something is missing before what came: it is asked for once, from where the channel stands. */
@@ -248,6 +256,12 @@ export function createSubscriptions(options: SubscriptionsOptions) {
       send([channel], entry.options)
     },
     applied: (channel: Channel) => void repairs.delete(channel),
+
+    /** Whether it was asked for: of what the server could not filter too. */
+    isAsked(event: LightwireEvent): boolean {
+      const entry = entries.get(event.channel)
+      return !entry?.isWide || matches(entry.options.where, event)
+    },
 
     cameInBatches(channel: Channel): void {
       const entry = entries.get(channel)
@@ -277,6 +291,7 @@ export function createSubscriptions(options: SubscriptionsOptions) {
     },
 
     close(error: LightwireError): void {
+      retries.end()
       for (const { reject } of calls) reject(error)
       calls.clear()
     },

@@ -6,7 +6,7 @@ export type Status = 'connecting' | 'connected' | 'waiting' | 'closed'
 export type Transport = 'websocket' | 'sse' | 'poll'
 export type Framing = 'json' | 'msgpack' | 'deflate'
 
-/** Keeps the cursor from one life of the application to the next. */
+/** Keeps a text from one life of the application to the next: the cursor, or several with a space between them. */
 export interface CursorStorage {
   load(): string | null | undefined | Promise<string | null | undefined>
   save(cursor: string): void | Promise<void>
@@ -45,7 +45,7 @@ export interface ClientOptions {
   readonly retryWebSocketMs?: number
   readonly WebSocket?: SocketConstructor
   readonly fetch?: Fetch
-  /** What handlers throw, and what went wrong without anybody waiting for it. */
+  /** What handlers throw, what went wrong without anybody waiting for it, and a refused hold or state to follow. */
   readonly onError?: (error: unknown) => void
 }
 
@@ -138,7 +138,7 @@ export interface Client {
   readonly status: Status
   /** What carries events now. */
   readonly transport: Transport | null
-  /** How far everything is applied. Inside a handler it includes the event. */
+  /** How far everything that is subscribed is applied. Inside a handler it includes the event. */
   readonly cursor: string | null
   /** Channels that are subscribed, or will be with the next connection. */
   readonly channels: readonly Channel[]

@@ -13,7 +13,13 @@ const server = Bun.serve({
     '/': page,
     '/server': () => new Response(LIGHTWIRE_URL),
     // Where an application would look at its own login, and hand out a short one.
-    '/token': () => new Response(LIGHTWIRE_TOKEN),
+    '/token': ({ headers }) =>
+      isOwn(headers.get('Host')) ? new Response(LIGHTWIRE_TOKEN) : new Response(null, { status: 403 }),
   },
 })
+
+/** A page of elsewhere may have a name that leads here (DNS rebinding), and would be given the token. */
+function isOwn(host: string | null): boolean {
+  return ['127.0.0.1', 'localhost'].some((name) => new URL(`http://${name}:${server.port}`).host === host)
+}
 console.log(`the page is at ${server.url}`)
