@@ -86,7 +86,7 @@ class Follow:
             if self._again.is_set():
                 continue
             # Shown before anything after it can be delivered: nothing is awaited in between.
-            self._show(snapshot.state)
+            self._shown(snapshot.state)
             self._stream.following.release(self.channels, snapshot.cursor)
             confirmed = self._stream.ask(self.channels)
             lost = asyncio.create_task(self._again.wait())
@@ -100,6 +100,12 @@ class Follow:
                 await confirmed
                 return
             confirmed.cancel()
+
+    def _shown(self, state: Any) -> None:
+        try:
+            self._show(state)
+        except Exception as error:
+            self._fault(error)
 
     async def _fetched(self) -> Snapshot:
         backoff = Backoff()

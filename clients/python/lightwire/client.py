@@ -12,7 +12,7 @@ from typing import Any
 from ._codec import Codec, Framing, Message
 from ._connection import Connection, Registration, Status, closed
 from ._errors import Ended, Refused
-from ._following import Event, Options, parse_cursor
+from ._following import Event, Options, parse_kept
 from ._handlers import Handlers
 from ._medium import Transport
 from ._opening import Opening
@@ -136,7 +136,8 @@ class Client(TypedHandlers):
 
     @property
     def cursor(self) -> str | None:
-        """How far everything subscribed is applied: an event's handlers see it included."""
+        """How far everything subscribed is applied: an event's handlers see it included. Several, one per epoch and with
+        a space between, while not all of it was confirmed since a restart of the server."""
         return self._stream.following.cursor()
 
     def on_event(self, handler: Callable[[Event], None]) -> Callable[[], None]:
@@ -248,14 +249,7 @@ class Client(TypedHandlers):
         """
         self._require_open()
         options = self._options(where, batch_ms, conflate)
-
-        def guarded(state: Any) -> None:
-            try:
-                show(state)
-            except Exception as error:
-                self._handlers.report(error)
-
-        follow = Follow(self._stream, fetch, channels, options, guarded, self._handlers.report)
+        follow = Follow(self._stream, fetch, channels, options, show, self._handlers.report)
         self._follows.append(follow)
         try:
             await follow.begin()
@@ -288,7 +282,7 @@ class Client(TypedHandlers):
 
     async def _run(self) -> None:
         try:
-            self._stream.following.stored.update(parse_cursor(await self._keeper.load()))
+            self._stream.following.stored.update(parse_kept(await self._keeper.load()))
         except ValueError as error:
             self._handlers.report(error)
         self._loaded.set()

@@ -1,0 +1,68 @@
+/** What the Python client keeps to over restarts, odd answers and silence: each was broken once. */
+import { expect, setDefaultTimeout } from 'bun:test'
+import { join } from 'node:path'
+import { needs } from '../support/needs.ts'
+import { projectRoot } from '../support/process.ts'
+import { startTestServer, temporaryFolder } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
+
+const head = `
+import asyncio, json, sys
+from lightwire import Client, FileStorage, Refused
+
+async def get_token():
+    return sys.argv[2]
+
+async def outcome(act, seconds=5):
+    try:
+        return await asyncio.wait_for(act, seconds)
+    except asyncio.TimeoutError:
+        return "stuck"
+    except Refused as refused:
+        return refused.code
+`
+
+/** What a program says, as JSON: it is handed where the server is, a token, and more words. */
+async function said(python: string, program: string, ...words: readonly string[]): Promise<unknown> {
+  const text = `${head}${program}\nasyncio.run(main())\n`
+  const child = Bun.spawn([python, '-c', text, ...words], {
+    cwd: join(projectRoot, 'clients', 'python'),
+    env: { PATH: process.env['PATH'] ?? '', PYTHONDONTWRITEBYTECODE: '1' },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+  expect(err).toBe('')
+  return JSON.parse(out)
+}
+
+const life = `
+async def main():
+    async with Client(sys.argv[1], get_token, storage=FileStorage(sys.argv[3])) as client:
+        seen, lost = [], []
+        client.on_event(lambda event: seen.append(event.get("status") or event["session_name"]))
+        client.on_state_lost(lost.append)
+        await client.subscribe(sys.argv[4].split("+"))
+        await client.request({"type": "ping"})
+    print(json.dumps([seen, lost]))
+`
+
+needs('python')(
+  'what is kept of a channel outlives a restart after which others are followed first',
+  async ({ python }) => {
+    using home = temporaryFolder()
+    const kept = join(home.path, 'cursor')
+    const DATA_DIR = join(home.path, 'data')
+    {
+      await using server = await startTestServer({ DATA_DIR })
+      await said(python, life, server.url, server.token, kept, 'sessions+system')
+    }
+    await using server = await startTestServer({ DATA_DIR })
+    await server.api('POST', '/api/sessions', { name: 'missed', import_folder: '/missed' })
+    await server.api('POST', '/api/system/status', { status: 'b' })
+
+    expect(await said(python, life, server.url, server.token, kept, 'system')).toEqual([['b'], []])
+    expect(await said(python, life, server.url, server.token, kept, 'sessions')).toEqual([['missed'], []])
+  },
+)
