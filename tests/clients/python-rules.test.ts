@@ -66,3 +66,35 @@ needs('python')(
     expect(await said(python, life, server.url, server.token, kept, 'sessions')).toEqual([['missed'], []])
   },
 )
+
+const unsubscribing = `
+async def main():
+    client = Client(sys.argv[1], get_token)
+    early = asyncio.create_task(outcome(client.subscribe(["jobs"])))
+    client.start()
+    while not client._stream.following.places:
+        await asyncio.sleep(0)
+    left = await client.unsubscribe(["jobs"])
+    said = [await early, left, await outcome(client.subscribe([])), await outcome(client.subscribe(["photos", "photos"]))]
+    await client.close()
+    unstarted = Client(sys.argv[1], get_token)
+    late = asyncio.create_task(outcome(unstarted.subscribe(["jobs"])))
+    await asyncio.sleep(0)
+    await unstarted.close()
+    print(json.dumps([*said, await late]))
+`
+
+needs('python')(
+  'subscribe settles, also of what is unsubscribed before there is a line, of nothing, and of a repeat',
+  async ({ python }) => {
+    await using server = await startTestServer()
+
+    expect(await said(python, unsubscribing, server.url, server.token)).toEqual([
+      [],
+      [],
+      [],
+      ['photos'],
+      'closed',
+    ])
+  },
+)

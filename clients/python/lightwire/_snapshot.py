@@ -40,7 +40,7 @@ class Follow:
         show: Callable[[Any], None],
         fault: Callable[[Exception], None],
     ) -> None:
-        self.channels = tuple(channels)
+        self.channels = tuple(dict.fromkeys(channels))
         self._stream = stream
         self._fetch = fetch
         self._options = options
@@ -116,7 +116,7 @@ class Follow:
                 await asyncio.sleep(backoff.delay())
             except Refused as refused:
                 if refused.code not in _NOT_NOW and not refused.code.startswith("http_5"):
-                    self._stream.following.drop(self.channels)
+                    self._stream.drop(self.channels)
                     raise
                 await asyncio.sleep(backoff.delay(refused.retry_after))
 

@@ -103,6 +103,8 @@ class Client(TypedHandlers):
             tasks = list((await asyncio.wait(tasks, timeout=_LEAVING_SECONDS))[1])
         if self._connection.status != "closed":
             self._connection.end(None)
+        # Who waits for a start waits no more.
+        self._loaded.set()
         await self._keeper.save()
 
     async def __aenter__(self) -> Client:
@@ -188,7 +190,7 @@ class Client(TypedHandlers):
         for follow in [follow for follow in self._follows if set(follow.channels) & set(channels)]:
             follow.stop()
             self._follows.remove(follow)
-        self._stream.following.drop(channels)
+        self._stream.drop(channels)
         if self._connection.link is not None:
             try:
                 await self.request({"type": "unsubscribe", "channels": list(channels)})
