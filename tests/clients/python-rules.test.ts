@@ -98,3 +98,38 @@ needs('python')(
     ])
   },
 )
+
+const impatient = `
+async def main():
+    async with Client(sys.argv[1], get_token, transport=sys.argv[3]) as client:
+        faults = []
+        client.on_error(lambda error: faults.append(repr(error)))
+        client.on_message(faults.append)
+        asked = [outcome(client.request({"type": "silent"}, timeout=0.5)) for _ in range(256)]
+        codes = sorted(set(await asyncio.gather(*asked)))
+        late = await outcome(client.request({"type": "late"}, timeout=0.1))
+        await asyncio.sleep(0.5)
+        pong = await client.request({"type": "ping"})
+        print(json.dumps([codes, late, pong["type"], client._connection.link.waiting, faults]))
+`
+
+for (const transport of ['websocket', 'poll']) {
+  needs('python')(
+    `over ${transport} a request without an answer is forgotten, and an answer that comes late with it`,
+    async ({ python }) => {
+      const late = async () => {
+        await Bun.sleep(300)
+        return { type: 'greeting' }
+      }
+      await using server = await startTestServer({}, { handlers: { silent: () => undefined, late } })
+
+      expect(await said(python, impatient, server.url, server.token, transport)).toEqual([
+        ['timeout'],
+        'timeout',
+        'pong',
+        0,
+        [],
+      ])
+    },
+  )
+}
