@@ -1,6 +1,7 @@
 /** What the Python client keeps to over restarts, odd answers and silence: each was broken once. */
 import { expect, setDefaultTimeout } from 'bun:test'
 import { join } from 'node:path'
+import { startMeddler } from '../support/meddler.ts'
 import { needs } from '../support/needs.ts'
 import { projectRoot } from '../support/process.ts'
 import { startTestServer, temporaryFolder } from '../support/server.ts'
@@ -132,4 +133,47 @@ for (const transport of ['websocket', 'poll']) {
       ])
     },
   )
+}
+
+const polling = `
+async def main():
+    client = Client(sys.argv[1], get_token, transport="poll")
+    seen, told = asyncio.Event(), []
+    client.on("system_status", lambda event: seen.set())
+    client.on_status(lambda status, code: told.append(code) if status == "waiting" else None)
+    client.on_error(lambda error: told.append(repr(error)))
+    await client.connect()
+    await client.subscribe(["system"])
+    await client.rest.read("/api/queue")
+    await outcome(client.request({"type": "ping"}, timeout=2))
+    await client.rest.call("POST", "/api/system/status", {"status": "after"})
+    first = await outcome(seen.wait(), 10)
+    await client.close()
+    print(json.dumps([first, told]))
+`
+
+const malformed = [
+  { path: '/ws/poll', text: '{"success":true,"messages":null}' },
+  { path: '/ws/poll', text: '{"success":true,"messages":[{"type":"connection_established"}]}' },
+  { path: '/ws/poll', text: '{"success":true,"messages":[7]}' },
+  { path: '/ws/send', text: '{"success":true,"response":{"type":7}}' },
+]
+
+for (const { path: where, text } of malformed) {
+  needs('python')(`polling goes on over another line after ${where} answered ${text}`, async ({ python }) => {
+    await using server = await startTestServer()
+    let spoils = false
+    await using meddler = startMeddler(server.url, {
+      answer({ path }, reply) {
+        if (path === '/api/queue') spoils = true
+        if (!spoils || path !== where) return reply
+        spoils = false
+        return { ...reply, status: 200, text }
+      },
+    })
+
+    const told = await said(python, polling, meddler.url, server.token)
+
+    expect(told).toEqual([true, ['unreachable']])
+  })
 }
