@@ -177,3 +177,27 @@ for (const { path: where, text } of malformed) {
     expect(told).toEqual([true, ['unreachable']])
   })
 }
+
+const joining = `
+async def main():
+    async with Client(sys.argv[1], get_token) as client:
+        shown = []
+        read = lambda: client.rest.read("/api/sessions")
+        print(json.dumps([await outcome(client.snapshot_then_follow(read, ["sessions"], shown.append)), shown]))
+`
+
+needs('python')(
+  'a snapshot whose cursor was taken away is refused, not followed from now on',
+  async ({ python }) => {
+    await using server = await startTestServer()
+    await using meddler = startMeddler(server.url, {
+      answer(_, reply) {
+        const headers = new Headers(reply.headers)
+        headers.delete('lightwire-cursor')
+        return { ...reply, headers }
+      },
+    })
+
+    expect(await said(python, joining, meddler.url, server.token)).toEqual(['malformed', []])
+  },
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ._backoff import Backoff
 from ._errors import Refused
-from ._following import Options
+from ._following import Options, parse_cursor
 from ._http import Unanswered
 from ._stream import Stream
 
@@ -23,6 +23,16 @@ class Snapshot:
 
     state: Any
     cursor: str | None
+
+    def require(self, channels: Sequence[str]) -> None:
+        """Raises Refused where the cursor does not say where each of these channels goes on: what came since would be
+        missed."""
+        try:
+            missing = set(channels) - set(parse_cursor(self.cursor))
+        except ValueError:
+            missing = set(channels)
+        if missing:
+            raise Refused("malformed", f"the snapshot has no cursor for {', '.join(sorted(missing))}")
 
 
 Fetch = Callable[[], Awaitable[Snapshot]]
@@ -111,7 +121,9 @@ class Follow:
         backoff = Backoff()
         while True:
             try:
-                return await self._fetch()
+                snapshot = await self._fetch()
+                snapshot.require(self.channels)
+                return snapshot
             except Unanswered:
                 await asyncio.sleep(backoff.delay())
             except Refused as refused:

@@ -247,7 +247,8 @@ class Client(TypedHandlers):
     ) -> None:
         """Reads a state by ``fetch`` (`lambda: client.rest.read('/api/…')`) for ``show``, then gives every event after
         it to the handlers: nothing is missed, nothing comes twice. Whenever the position is lost it reads and shows
-        again, and `on_state_lost` is not told. Raises what `subscribe` and ``fetch`` raise.
+        again, and `on_state_lost` is not told. Raises what `subscribe` and ``fetch`` raise, and Refused `malformed` where
+        the state has no cursor for the channels.
         """
         self._require_open()
         options = self._options(where, batch_ms, conflate)

@@ -87,6 +87,19 @@ class Join(unittest.IsolatedAsyncioTestCase):
 
         self.assertEqual(self.stream.following.places, {})
 
+    async def test_a_state_whose_cursor_does_not_say_where_to_go_on_is_refused(self):
+        for cursor in (None, "", "sessions=5", "e1:photos=5"):
+
+            async def fetch(cursor=cursor):
+                return Snapshot("state", cursor)
+
+            follow = Follow(self.stream, fetch, ["sessions"], Options(), self.seen.append, self.faults.append)
+            with self.assertRaises(Refused) as refused:
+                await asyncio.wait_for(follow.begin(), 1)
+
+            self.assertEqual((refused.exception.code, self.seen), ("malformed", []), cursor)
+            self.assertEqual((self.stream.following.places, self.line.asked), ({}, []), cursor)
+
     async def test_whoever_waits_for_it_is_told_when_it_is_ended_meanwhile(self):
         beginning = await self.begin(5)
         self.follow.stop()
