@@ -1,6 +1,7 @@
 /** What the Python client keeps to over restarts, odd answers and silence: each was broken once. */
 import { expect, setDefaultTimeout } from 'bun:test'
 import { join } from 'node:path'
+import { FULL_SCOPE } from '../../lib/access/rights.ts'
 import { startMeddler } from '../support/meddler.ts'
 import { needs } from '../support/needs.ts'
 import { projectRoot } from '../support/process.ts'
@@ -201,3 +202,40 @@ needs('python')(
     expect(await said(python, joining, meddler.url, server.token)).toEqual(['malformed', []])
   },
 )
+
+const refreshing = `
+async def main():
+    given, faults, kept = iter(sys.argv[2:]), [], []
+
+    async def get_renewed():
+        kept.append(next(given, kept[-1] if kept else None))
+        return kept[-1]
+
+    client = Client(sys.argv[1], get_renewed)
+    client.on_error(lambda error: faults.append(getattr(error, "code", repr(error))))
+    await client.connect()
+    # A tenth of a second, and up to half a one more.
+    await asyncio.sleep(2)
+    await client.close()
+    print(json.dumps([faults, len(set(kept))]))
+`
+
+needs('python')('a refresh that the server cannot look at now is tried again', async ({ python }) => {
+  await using server = await startTestServer()
+  const issue = (expiresInMs: number) =>
+    server.server.issueToken({ subject: 'tester', scope: FULL_SCOPE, expiresInMs })
+  const authenticated: string[] = []
+  await using meddler = startMeddler(server.url, {
+    message(message) {
+      if (message.type !== 'authenticated') return [message]
+      authenticated.push(message.type)
+      if (authenticated.length > 1) return [message]
+      return [{ type: 'error', id: message['id'], code: 'rate_limited', error: 'slowly', retry_after_ms: 100 }]
+    },
+  })
+
+  const told = await said(python, refreshing, meddler.url, await issue(30_000), await issue(3_600_000))
+
+  expect(told).toEqual([['rate_limited'], 2])
+  expect(authenticated).toHaveLength(2)
+})
