@@ -230,7 +230,9 @@ needs('python')('a refresh that the server cannot look at now is tried again', a
       if (message.type !== 'authenticated') return [message]
       authenticated.push(message.type)
       if (authenticated.length > 1) return [message]
-      return [{ type: 'error', id: message['id'], code: 'rate_limited', error: 'slowly', retry_after_ms: 100 }]
+      return [
+        { type: 'error', id: message['id'], code: 'rate_limited', error: 'slowly', retry_after_ms: 100 },
+      ]
     },
   })
 
