@@ -68,6 +68,8 @@ class Connection:
         self._on_fault = on_fault
         self._gives_way = gives_way
         self._refreshing: asyncio.Task[None] | None = None
+        # What the line of the moment has shown.
+        self._shown: str | None = None
         self._changed = asyncio.Event()
         self._woken = asyncio.Event()
 
@@ -132,7 +134,8 @@ class Connection:
             pass
 
     async def _live(self) -> Ended:
-        medium = await self._opening.open(await self._tokens.current())
+        self._shown = await self._tokens.current()
+        medium = await self._opening.open(self._shown)
         link = Link(medium)
         try:
             await asyncio.wait_for(link.greet(), _GREETING_SECONDS)
@@ -189,27 +192,44 @@ class Connection:
             self._on_message(message)
 
     async def _refresh(self) -> None:
-        """A new token in band; a getToken that fails is asked again until the server has had enough."""
+        """A new token in band; what fails is tried again until the server has had enough."""
         backoff = Backoff()
-        held = self._tokens.held
         while True:
+            after: float | None = None
             try:
                 token = await self._tokens.renew()
-                if token is not None and token != held:
-                    break
+                # The same as before would be as near its end.
+                if token is not None and token != self._shown:
+                    return await self._authenticate(token)
+            except Refused as refused:
+                after = refused.retry_after
+                self._on_fault(refused)
             except Exception as error:
                 self._on_fault(error)
-            await asyncio.sleep(backoff.delay())
+            await asyncio.sleep(backoff.delay(after))
+
+    async def _authenticate(self, token: str) -> None:
+        """Shows another token on the line, while there is one. Raises Refused where it was not looked at."""
         link = self.link
         if link is None:
             return
         link.medium.show(token)
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def answered(reply: Message | None) -> None:
+            # At once: what is confirmed behind it belongs to the new token.
             if reply is not None and reply["type"] == "authenticated":
+                self._shown = token
                 self._stream.limit(reply["channels"])
+            if settled.done():
+                return
+            if reply is not None and reply["type"] == "error":
+                settled.set_exception(refusal_in(reply))
+            else:
+                settled.set_result(None)
 
         link.ask({"type": "auth", "token": token}, answered)
+        await settled
 
     def _show(self, status: Status, code: str | None) -> None:
         if status != self.status or status == "closed":

@@ -31,7 +31,8 @@ class Refused(Exception):
     """An expected no.
 
     ``code`` is the server's refusal code (PROTOCOL §2: ``forbidden``, ``conflict``, …), or one of the client's own:
-    ``closed`` (the client is closed), ``timeout`` (no answer in time), ``queue_full`` (too much waits already).
+    ``closed`` (the client is closed), ``timeout`` (no answer in time), ``queue_full`` (too much waits already),
+    ``malformed`` (a snapshot without a cursor).
     ``retry_after`` is in seconds, where the server named a time; ``problem`` is the whole RFC 9457 problem where the
     refusal came over HTTP.
     """

@@ -210,14 +210,9 @@ class Following:
         return missing
 
     def cursor(self) -> str | None:
-        """Of everything followed, in the newest epoch that is known; None where nothing has a position yet."""
+        """Of everything followed, and of what an earlier life followed; None where nothing has a position yet."""
         known = {channel: place.position for channel, place in self.places.items() if place.position}
-        positions = {**self.stored, **known}
-        if not positions:
-            return None
-        # Stored positions of channels not followed yet are kept only beside ones of the same journal.
-        epoch = next(iter(known.values()), next(iter(positions.values())))[0]
-        return format_cursor(epoch, {name: seq for name, (of, seq) in positions.items() if of == epoch})
+        return format_kept({**self.stored, **known})
 
 
 class Gap(Exception):
@@ -251,3 +246,16 @@ def parse_cursor(text: str | None) -> dict[str, Position]:
 def format_cursor(epoch: str, positions: dict[str, int]) -> str:
     """`epoch:channel=seq,…`, the channels in alphabetic order."""
     return f"{epoch}:{','.join(f'{channel}={positions[channel]}' for channel in sorted(positions))}"
+
+
+def parse_kept(text: str | None) -> dict[str, Position]:
+    """Positions by channel of what `format_kept` wrote. Raises ValueError for another text."""
+    return {channel: position for cursor in (text or "").split() for channel, position in parse_cursor(cursor).items()}
+
+
+def format_kept(positions: dict[str, Position]) -> str | None:
+    """A cursor per journal, mostly one, with a space between: one alone cannot say where all of them are."""
+    by_epoch: dict[str, dict[str, int]] = {}
+    for channel, (epoch, seq) in positions.items():
+        by_epoch.setdefault(epoch, {})[channel] = seq
+    return " ".join(format_cursor(epoch, by_epoch[epoch]) for epoch in sorted(by_epoch)) or None

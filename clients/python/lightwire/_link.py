@@ -44,16 +44,16 @@ class Link:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait for their reply."""
-        return len(self._waiting)
+        """How many messages wait to be sent, or for their reply."""
+        return max(len(self._waiting), self._outgoing.qsize())
 
     def end(self, ended: Ended) -> None:
         """Ends it from this side, for that reason."""
         if not self._ended.done():
             self._ended.set_result(ended)
 
-    def ask(self, message: Message, answered: Answered, *, patient: bool = False) -> None:
-        """Sends a message; ``answered`` is called in the order of the stream, before anything that came later.
+    def ask(self, message: Message, answered: Answered, *, patient: bool = False) -> int:
+        """Sends a message, and returns its number; ``answered`` is called in the order of the stream, before anything that came later.
 
         Without an answer in time the connection counts as dead, unless ``patient``.
         """
@@ -61,6 +61,7 @@ class Link:
         late = None if patient else asyncio.get_running_loop().time() + _REPLY_SECONDS_MAX
         self._waiting[self._asked] = (answered, late)
         self._outgoing.put_nowait({**message, "id": self._asked})
+        return self._asked
 
     async def reply_to(self, message: Message, *, patient: bool = False) -> Message | None:
         """Sends a message and waits for its reply; None when the connection ended before there was one."""
@@ -70,8 +71,12 @@ class Link:
             if not answer.done():
                 answer.set_result(reply)
 
-        self.ask(message, answered, patient=patient)
-        return await answer
+        number = self.ask(message, answered, patient=patient)
+        try:
+            return await answer
+        finally:
+            # Whoever waits no more makes room for others.
+            self._waiting.pop(number, None)
 
     async def run(self, take: Callable[[Message], None], on_pong: Callable[[Message], None]) -> Ended:
         """Sends and receives until the connection is over; how it ended. ``take`` gets what is no reply."""
@@ -104,7 +109,8 @@ class Link:
                 answered(message)
             elif message["type"] == "disconnect":
                 raise ended_by_disconnect(message)
-            else:
+            elif "id" not in message:
+                # With one it is a reply for which nobody waits any more.
                 take(message)
 
     async def _send(self) -> None:

@@ -10,13 +10,15 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ._codec import Message
 from ._errors import Ended, Refused, ended_by_refusal
 from ._http import Unanswered, request
 from ._medium import LOST, Transport
+
+_T = TypeVar("_T")
 
 _CALL_SECONDS_MAX = 10.0
 # A poll is answered within 0.8 s, though a long answer may take its time.
@@ -59,7 +61,7 @@ class PollingMedium:
         url = url.rstrip("/")
         body = {"client_type": client_type, "protocol_version": "1"}
         medium = cls(url, token, "", tls)
-        medium._client_id = await medium._call("POST", "/ws/handshake", body, timeout, "client_id")
+        medium._client_id = _checked(str, await medium._call("POST", "/ws/handshake", body, timeout, "client_id"))
         return medium
 
     async def send(self, message: Message) -> None:
@@ -83,7 +85,7 @@ class PollingMedium:
                 raise
             response = _as_message(cause, message)
         if response is not None:
-            self._put(response)
+            self._put(_as_read(response))
 
     async def receive(self) -> Message:
         while not self._inbox:
@@ -98,6 +100,14 @@ class PollingMedium:
         return message
 
     async def _poll(self) -> None:
+        try:
+            await self._polled()
+        except Exception as error:
+            # Whatever it is: untold, nobody would poll again.
+            self._put(error if isinstance(error, Ended) else Ended("unreachable", f"a poll failed: {error!r}"))
+        self._arrived.set()
+
+    async def _polled(self) -> None:
         path = f"/ws/poll?client_id={quote(self._client_id)}"
         then: Message | Ended | None = None
         try:
@@ -111,15 +121,14 @@ class PollingMedium:
         else:
             self._lost_polls = 0
         async with self._order:
-            for message in messages:
+            for message in map(_as_read, _checked(list, messages)):
                 if message["type"] == "connection_established" and message["client_id"] != self._client_id:
-                    self._client_id = message["client_id"]
+                    self._client_id = _checked(str, message["client_id"])
                     then = Ended("1006", "the session is gone; another has begun")
                     break
                 self._put(message)
             if then is not None:
                 self._put(then)
-        self._arrived.set()
 
     def _put(self, message: Message | Ended) -> None:
         self._inbox.append(message)
@@ -182,6 +191,20 @@ def whole_messages(partial: bytes) -> list[Message]:
         messages.append(message)
         at += 1  # The comma.
     return messages
+
+
+def _checked(kind: type[_T], value: object) -> _T:
+    """The value, where it is of this kind. Raises Ended."""
+    if not isinstance(value, kind):
+        raise Ended("unreachable", "an answer that is none of the server's")
+    return value
+
+
+def _as_read(value: object) -> Message:
+    """A message of an answer. Raises Ended for what is none."""
+    message: Message = _checked(dict, value)
+    _checked(str, message.get("type"))
+    return message
 
 
 def _as_message(refused: Refused, asked: Message) -> Message:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ._backoff import Backoff
 from ._errors import Refused
-from ._following import Options
+from ._following import Options, parse_cursor
 from ._http import Unanswered
 from ._stream import Stream
 
@@ -23,6 +23,16 @@ class Snapshot:
 
     state: Any
     cursor: str | None
+
+    def require(self, channels: Sequence[str]) -> None:
+        """Raises Refused where the cursor does not say where each of these channels goes on: what came since would be
+        missed."""
+        try:
+            missing = set(channels) - set(parse_cursor(self.cursor))
+        except ValueError:
+            missing = set(channels)
+        if missing:
+            raise Refused("malformed", f"the snapshot has no cursor for {', '.join(sorted(missing))}")
 
 
 Fetch = Callable[[], Awaitable[Snapshot]]
@@ -40,7 +50,7 @@ class Follow:
         show: Callable[[Any], None],
         fault: Callable[[Exception], None],
     ) -> None:
-        self.channels = tuple(channels)
+        self.channels = tuple(dict.fromkeys(channels))
         self._stream = stream
         self._fetch = fetch
         self._options = options
@@ -86,7 +96,7 @@ class Follow:
             if self._again.is_set():
                 continue
             # Shown before anything after it can be delivered: nothing is awaited in between.
-            self._show(snapshot.state)
+            self._shown(snapshot.state)
             self._stream.following.release(self.channels, snapshot.cursor)
             confirmed = self._stream.ask(self.channels)
             lost = asyncio.create_task(self._again.wait())
@@ -101,16 +111,24 @@ class Follow:
                 return
             confirmed.cancel()
 
+    def _shown(self, state: Any) -> None:
+        try:
+            self._show(state)
+        except Exception as error:
+            self._fault(error)
+
     async def _fetched(self) -> Snapshot:
         backoff = Backoff()
         while True:
             try:
-                return await self._fetch()
+                snapshot = await self._fetch()
+                snapshot.require(self.channels)
+                return snapshot
             except Unanswered:
                 await asyncio.sleep(backoff.delay())
             except Refused as refused:
                 if refused.code not in _NOT_NOW and not refused.code.startswith("http_5"):
-                    self._stream.following.drop(self.channels)
+                    self._stream.drop(self.channels)
                     raise
                 await asyncio.sleep(backoff.delay(refused.retry_after))
 

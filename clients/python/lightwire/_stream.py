@@ -42,6 +42,7 @@ class Stream:
         self._fault = fault
         self._link: Link | None = None
         self._waiters: list[_Waiter] = []
+        self._closed = False
 
     def attach(self, link: Link) -> None:
         """Goes on over a new connection: everything followed is asked for, since where it stands."""
@@ -55,7 +56,8 @@ class Stream:
         self.following.cut()
 
     def close(self) -> None:
-        """Everybody who waits is told `closed`."""
+        """Everybody who waits is told `closed`, and who comes later too."""
+        self._closed = True
         for waiter in self._waiters:
             if not waiter.done.done():
                 waiter.done.set_exception(Refused("closed", "the client is closed"))
@@ -63,17 +65,31 @@ class Stream:
 
     def subscribe(self, channels: Sequence[str], options: Options) -> asyncio.Future[list[str]]:
         """Follows channels; the future is everything subscribed when they are confirmed, now or over a later line."""
-        self.following.want(channels, options)
-        return self.ask(channels)
+        wanted = list(dict.fromkeys(channels))
+        self.following.want(wanted, options)
+        return self.ask(wanted)
+
+    def drop(self, channels: Iterable[str]) -> None:
+        """Follows channels no more; who waits for them waits for the rest alone."""
+        dropped = set(channels)
+        self.following.drop(dropped)
+        for waiter in self._waiters:
+            waiter.missing = {name: version for name, version in waiter.missing.items() if name not in dropped}
+        self._settle(sorted(self.following.places))
 
     def ask(self, channels: Iterable[str]) -> asyncio.Future[list[str]]:
         """Asks for channels as they are wanted."""
         wanted = {name: self.following.places[name].version for name in channels}
         waiter = _Waiter(wanted, asyncio.get_running_loop().create_future())
+        if self._closed:
+            waiter.done.set_exception(Refused("closed", "the client is closed"))
+            return waiter.done
         self._waiters.append(waiter)
         if self._link is not None:
             for ask in self.following.asks(wanted):
                 self._ask(self._link, ask)
+        # Nobody answers for no channels.
+        self._settle(sorted(self.following.places))
         return waiter.done
 
     def take(self, message: Message) -> None:
@@ -99,7 +115,7 @@ class Stream:
         gone = [name for name, place in self.following.places.items() if name not in set(channels) and not place.asking]
         gone = [name for name in gone if not self.following.places[name].held]
         if gone:
-            self.following.drop(gone)
+            self.drop(gone)
             self._fault(Refused("forbidden", f"the new token does not grant {', '.join(gone)}"))
 
     def _ask(self, link: Link, ask: Ask, *, split: bool = False) -> None:
@@ -132,11 +148,16 @@ class Stream:
             for name, place in ask.places.items():
                 if waiter.missing.get(name, place.version + 1) <= place.version:
                     del waiter.missing[name]
-            if not waiter.missing and not waiter.done.done():
-                waiter.done.set_result(list(reply["channels"]))
-        self._waiters = [waiter for waiter in self._waiters if not waiter.done.done()]
+        self._settle(list(reply["channels"]))
         if lost:
             self._lost(lost)
+
+    def _settle(self, subscribed: list[str]) -> None:
+        """Tells everybody who waits for nothing more."""
+        for waiter in self._waiters:
+            if not waiter.missing and not waiter.done.done():
+                waiter.done.set_result([*subscribed])
+        self._waiters = [waiter for waiter in self._waiters if not waiter.done.done()]
 
     def _refused(self, ask: Ask, refused: Refused) -> None:
         anew = self.following.refused(ask)

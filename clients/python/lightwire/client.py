@@ -12,7 +12,7 @@ from typing import Any
 from ._codec import Codec, Framing, Message
 from ._connection import Connection, Registration, Status, closed
 from ._errors import Ended, Refused
-from ._following import Event, Options, parse_cursor
+from ._following import Event, Options, parse_kept
 from ._handlers import Handlers
 from ._medium import Transport
 from ._opening import Opening
@@ -103,6 +103,8 @@ class Client(TypedHandlers):
             tasks = list((await asyncio.wait(tasks, timeout=_LEAVING_SECONDS))[1])
         if self._connection.status != "closed":
             self._connection.end(None)
+        # Who waits for a start waits no more.
+        self._loaded.set()
         await self._keeper.save()
 
     async def __aenter__(self) -> Client:
@@ -136,7 +138,8 @@ class Client(TypedHandlers):
 
     @property
     def cursor(self) -> str | None:
-        """How far everything subscribed is applied: an event's handlers see it included."""
+        """How far everything subscribed is applied: an event's handlers see it included. Several, one per epoch and with
+        a space between, while not all of it was confirmed since a restart of the server."""
         return self._stream.following.cursor()
 
     def on_event(self, handler: Callable[[Event], None]) -> Callable[[], None]:
@@ -187,7 +190,7 @@ class Client(TypedHandlers):
         for follow in [follow for follow in self._follows if set(follow.channels) & set(channels)]:
             follow.stop()
             self._follows.remove(follow)
-        self._stream.following.drop(channels)
+        self._stream.drop(channels)
         if self._connection.link is not None:
             try:
                 await self.request({"type": "unsubscribe", "channels": list(channels)})
@@ -244,18 +247,12 @@ class Client(TypedHandlers):
     ) -> None:
         """Reads a state by ``fetch`` (`lambda: client.rest.read('/api/…')`) for ``show``, then gives every event after
         it to the handlers: nothing is missed, nothing comes twice. Whenever the position is lost it reads and shows
-        again, and `on_state_lost` is not told. Raises what `subscribe` and ``fetch`` raise.
+        again, and `on_state_lost` is not told. Raises what `subscribe` and ``fetch`` raise, and Refused `malformed` where
+        the state has no cursor for the channels.
         """
         self._require_open()
         options = self._options(where, batch_ms, conflate)
-
-        def guarded(state: Any) -> None:
-            try:
-                show(state)
-            except Exception as error:
-                self._handlers.report(error)
-
-        follow = Follow(self._stream, fetch, channels, options, guarded, self._handlers.report)
+        follow = Follow(self._stream, fetch, channels, options, show, self._handlers.report)
         self._follows.append(follow)
         try:
             await follow.begin()
@@ -288,7 +285,7 @@ class Client(TypedHandlers):
 
     async def _run(self) -> None:
         try:
-            self._stream.following.stored.update(parse_cursor(await self._keeper.load()))
+            self._stream.following.stored.update(parse_kept(await self._keeper.load()))
         except ValueError as error:
             self._handlers.report(error)
         self._loaded.set()

@@ -2,7 +2,7 @@
 
 import unittest
 
-from lightwire._following import Following, Gap, Options, format_cursor, parse_cursor
+from lightwire._following import Following, Gap, Options, format_cursor, format_kept, parse_cursor, parse_kept
 
 
 def event(seq, channel="jobs"):
@@ -162,6 +162,28 @@ class Confirmations(unittest.TestCase):
         self.assertEqual(following.cursor(), "e1:jobs=7,photos=3")
 
 
+    def test_stored_positions_outlive_a_restart_of_the_server_though_their_channels_are_not_followed_yet(self):
+        following = Following(stored=parse_kept("e1:jobs=7,photos=3"))
+        following.want(["jobs"], Options())
+        following.confirmed(following.asks()[0], confirmation("e2:jobs=9", jobs="recovered"))
+        kept = following.cursor()
+        later = Following(stored=parse_kept(kept))
+        later.want(["jobs", "photos"], Options())
+
+        self.assertEqual(kept, "e1:photos=3 e2:jobs=9")
+        self.assertEqual([ask.message["since"] for ask in later.asks()], ["e2:jobs=9", "e1:photos=3"])
+
+    def test_between_two_confirmations_after_a_restart_both_are_in_the_cursor(self):
+        following = following_at(10)
+        following.want(["photos"], Options(batch_ms=50))
+        following.confirmed(following.asks(["photos"])[0], confirmation("e1:photos=3", photos="live"))
+        following.cut()
+        jobs, _ = following.asks()
+        following.confirmed(jobs, confirmation("e2:jobs=10", jobs="recovered"))
+
+        self.assertEqual(following.cursor(), "e1:photos=3 e2:jobs=10")
+
+
 class Snapshots(unittest.TestCase):
     def test_while_a_snapshot_is_read_nothing_is_applied_or_asked(self):
         following = following_at(10)
@@ -187,8 +209,17 @@ class Cursors(unittest.TestCase):
 
     def test_another_text_is_none(self):
         for text in ("jobs", ":jobs=1", "e1:jobs=x"):
-            with self.assertRaises(ValueError):
-                parse_cursor(text)
+            for read in (parse_cursor, parse_kept):
+                with self.assertRaises(ValueError):
+                    read(text)
+
+    def test_what_is_kept_is_a_cursor_per_journal(self):
+        positions = {"photos": ("e1", 88), "jobs": ("e2", 120), "export": ("e1", 0)}
+
+        self.assertEqual(format_kept(positions), "e1:export=0,photos=88 e2:jobs=120")
+        self.assertEqual(parse_kept(format_kept(positions)), positions)
+        self.assertEqual(parse_kept("k3v9q2:jobs=120,photos=88"), {"jobs": ("k3v9q2", 120), "photos": ("k3v9q2", 88)})
+        self.assertEqual((parse_kept(None), parse_kept(""), format_kept({})), ({}, {}, None))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,19 @@ class Join(unittest.IsolatedAsyncioTestCase):
 
         self.assertEqual(self.stream.following.places, {})
 
+    async def test_a_state_whose_cursor_does_not_say_where_to_go_on_is_refused(self):
+        for cursor in (None, "", "sessions=5", "e1:photos=5"):
+
+            async def fetch(cursor=cursor):
+                return Snapshot("state", cursor)
+
+            follow = Follow(self.stream, fetch, ["sessions"], Options(), self.seen.append, self.faults.append)
+            with self.assertRaises(Refused) as refused:
+                await asyncio.wait_for(follow.begin(), 1)
+
+            self.assertEqual((refused.exception.code, self.seen), ("malformed", []), cursor)
+            self.assertEqual((self.stream.following.places, self.line.asked), ({}, []), cursor)
+
     async def test_whoever_waits_for_it_is_told_when_it_is_ended_meanwhile(self):
         beginning = await self.begin(5)
         self.follow.stop()
@@ -110,6 +123,49 @@ class Join(unittest.IsolatedAsyncioTestCase):
         await self.asked()
 
         self.assertEqual([fault.code for fault in self.faults], ["forbidden"])
+
+
+class Waits(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        self.stream = Stream(lambda taken: None, lambda lost: None, lambda fault: None)
+        self.line = Line()
+
+    async def test_whoever_waits_for_what_is_dropped_waits_for_the_rest_alone(self):
+        alone = self.stream.subscribe(["jobs"], Options())
+        both = self.stream.subscribe(["jobs", "sessions"], Options())
+        self.stream.drop(["jobs"])
+        early = (alone.done(), both.done())
+        self.stream.attach(self.line)
+        self.line.confirm("e1:sessions=5", "live")
+
+        self.assertEqual((early, both.done(), self.stream._waiters), ((True, False), True, []))
+        self.assertEqual(alone.result(), ["sessions"])
+
+    async def test_a_refused_snapshot_leaves_nobody_waiting_for_its_channels(self):
+        async def fetch():
+            raise Refused("forbidden", "no")
+
+        subscribed = self.stream.subscribe(["jobs"], Options())
+        with self.assertRaises(Refused):
+            await Follow(self.stream, fetch, ["jobs"], Options(), print, print).begin()
+
+        self.assertEqual((subscribed.done(), self.stream._waiters), (True, []))
+
+    async def test_no_channels_are_followed_at_once_and_one_that_is_named_twice_once(self):
+        none = self.stream.subscribe([], Options()).done()
+        self.stream.attach(self.line)
+        twice = self.stream.subscribe(["jobs", "jobs"], Options())
+        asked = [message["channels"] for message, _ in self.line.asked]
+        self.line.confirm("e1:jobs=5", "live")
+
+        self.assertEqual((none, asked, twice.done()), (True, [["jobs"]], True))
+
+    async def test_whoever_comes_when_it_is_closed_is_told(self):
+        self.stream.close()
+        with self.assertRaises(Refused) as refused:
+            self.stream.subscribe(["jobs"], Options()).result()
+
+        self.assertEqual(refused.exception.code, "closed")
 
 
 class Refusals(unittest.IsolatedAsyncioTestCase):
