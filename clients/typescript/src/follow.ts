@@ -116,10 +116,9 @@ export function createFollower<T>(
       }
     }
     if (services.isClosed()) throw new LightwireError('closed', 'the client is closed')
-    if (mine !== loads) return await current
-    if (isStopped) return
-    holding ??= services.hold()
-    await holding.ready
+    if (!isOver()) await (holding ??= services.hold()).ready
+    // Lost meanwhile, or with the subscription: the state that is read now is the first that holds.
+    if (mine !== loads) await current
   }
 
   const begin = (): Promise<void> => {
