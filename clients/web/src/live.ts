@@ -7,7 +7,7 @@ import { load, type Loaded } from './model/load.ts'
 import { createModel, type Model } from './model/model.ts'
 import type { SampleRead } from './model/rates.ts'
 import { createNotices, type Notices } from './notices.ts'
-import { rightsOf, type Rights } from './session.ts'
+import { rightsOf, type Rights } from './rights.ts'
 import { createStore, type Store } from './store.ts'
 import { createThumbnails, type Thumbnails } from './thumbnails.ts'
 

@@ -1,12 +1,12 @@
 /** Reads everything that the page shows, and says before which event all of it is. */
 import type { Channel, LightwireEvent } from '../../../typescript/src/events.ts'
-import { parseCursor, formatCursor } from '../../../typescript/src/positions.ts'
 import type { Api } from '../api.ts'
-import type { Rights } from '../session.ts'
+import type { Rights } from '../rights.ts'
 import { alarming } from './alerts.ts'
 import { QUEUE_PATH, type QueueRead } from './approval.ts'
 import type { Queue } from './counts.ts'
 import type { JobRead } from './jobs.ts'
+import { createPast } from './past.ts'
 import type { SampleRead } from './rates.ts'
 import type { SessionRow } from './sessions.ts'
 import { earliest, placesOf, type Places } from './slice.ts'
@@ -32,11 +32,6 @@ export interface Loaded {
   readonly samples: readonly SampleRead[]
   readonly history: Part<readonly LightwireEvent[]>
   readonly alerts: Part<readonly LightwireEvent[]>
-}
-
-interface Page {
-  readonly events: readonly LightwireEvent[]
-  readonly cursor: string
 }
 
 /** The cursor is before every part: each takes what comes after its own place, so nothing is missed or counted twice. */
@@ -74,20 +69,25 @@ export async function load(
     whenRead(async () => (await read<{ samples: SampleRead[] }>('/api/system/load')).value),
   ])
 
-  const list = channels.join(',')
   const head = cursors[0] ?? (await api.head(channels))
-  const events = async (query: string, back: number): Promise<Part<readonly LightwireEvent[]>> => {
-    const since = encodeURIComponent(before(head, channels, back))
-    const { value } = await read<Page>(`/api/events?channels=${list}&since=${since}&${query}`)
+  cursors.push(head)
+  const past = createPast(read, channels, head)
+  const events = async (
+    query: string,
+    back: number,
+  ): Promise<Part<readonly LightwireEvent[]> | undefined> => {
+    const page = await past(query, back)
+    if (!page) return undefined
     // The page's own cursor, not the answer's: with more to come it ends earlier.
-    cursors.push(value.cursor)
-    return { value: value.events, places: placesOf(value.cursor) }
+    cursors.push(page.cursor)
+    return { value: page.events, places: placesOf(page.cursor) }
   }
   const where = encodeURIComponent(JSON.stringify({ type: { in: alarming } }))
-  const [history, alerts] = await Promise.all([
+  const nothing = { value: [], places: placesOf(head) }
+  const [history = nothing, alerts = nothing] = await Promise.all([
     events(`limit=${HISTORY * channels.length}`, HISTORY),
     // A token for one channel may have none of these types.
-    events(`limit=${ALERTS_MAX}&where=${where}`, ALERTS_BACK).catch(() => undefined),
+    events(`limit=${ALERTS_MAX}&where=${where}`, ALERTS_BACK),
   ])
   const jobs = [processing, pending].flatMap((one) => one ?? [])
   const value: Loaded = {
@@ -98,17 +98,9 @@ export async function load(
     names: new Map((photos?.value.photos ?? []).map(({ id, file_name }) => [id, file_name])),
     samples: load?.samples ?? [],
     history: { value: inOrder(history.value), places: history.places },
-    alerts: alerts ?? { value: [], places: history.places },
+    alerts,
   }
   return { value, cursor: earliest(cursors) }
-}
-
-function before(cursor: string, channels: readonly Channel[], back: number): string {
-  const { epoch = '', positions } = parseCursor(cursor) ?? {}
-  const places = channels.map(
-    (channel) => [channel, Math.max(0, (positions?.get(channel) ?? 0) - back)] as const,
-  )
-  return formatCursor(epoch, places)
 }
 
 /** A page is in the order of the journal already, channel by channel; people read by time. */
