@@ -5,11 +5,12 @@ import type { Rights } from '../rights.ts'
 import { alarming } from './alerts.ts'
 import { QUEUE_PATH, type QueueRead } from './approval.ts'
 import type { Queue } from './counts.ts'
-import type { JobRead } from './jobs.ts'
+import type { JobRead, JobsRead, PendingRead } from './jobs.ts'
+import { PENDING_PATH } from './next-jobs.ts'
 import { createPast } from './past.ts'
 import type { SampleRead } from './rates.ts'
 import type { SessionRow } from './sessions.ts'
-import { earliest, placesOf, type Places } from './slice.ts'
+import { earliest, placesOf, type Part } from './slice.ts'
 
 /** Events before now that a fresh page shows, per channel. */
 const HISTORY = 60
@@ -17,15 +18,10 @@ const HISTORY = 60
 const ALERTS_BACK = 3000
 const ALERTS_MAX = 200
 
-/** Something and the place where it was read; undefined where the token does not open it. */
-export interface Part<T> {
-  readonly value: T
-  readonly places: Places
-}
-
+/** Undefined is what the token does not open. */
 export interface Loaded {
   readonly sessions: Part<readonly SessionRow[]> | undefined
-  readonly jobs: readonly Part<readonly JobRead[]>[]
+  readonly jobs: JobsRead
   readonly queue: Part<Queue> | undefined
   readonly approval: Part<QueueRead> | undefined
   readonly names: ReadonlyMap<number, string>
@@ -49,8 +45,6 @@ export async function load(
   // What no event moves on is not read: it would stand there as if it were of now.
   const whenRead = <T>(act: () => Promise<T>, channel?: Channel) =>
     apiRead && (channel === undefined || channels.includes(channel)) ? act() : Promise.resolve(undefined)
-  const jobsOf = (query: string) =>
-    part<{ jobs: JobRead[] }, JobRead[]>(`/api/jobs?${query}`, ({ jobs }) => jobs)
 
   const [sessions, processing, pending, queue, approval, photos, load] = await Promise.all([
     whenRead(
@@ -61,8 +55,11 @@ export async function load(
         ),
       'sessions',
     ),
-    whenRead(() => jobsOf('status=processing&limit=500'), 'jobs'),
-    whenRead(() => jobsOf('status=pending&limit=100&sort=priority'), 'jobs'),
+    whenRead(
+      () => part<{ jobs: JobRead[] }, JobRead[]>('/api/jobs?status=processing&limit=500', (all) => all.jobs),
+      'jobs',
+    ),
+    whenRead(() => part<PendingRead, PendingRead>(PENDING_PATH, (value) => value), 'jobs'),
     whenRead(() => part<Queue, Queue>('/api/queue', (value) => value), 'queue'),
     whenRead(() => part<QueueRead, QueueRead>(QUEUE_PATH, (value) => value), 'approval'),
     whenRead(() => part<QueueRead, QueueRead>('/api/photos?limit=500&sort=-updated_at', (value) => value)),
@@ -89,10 +86,9 @@ export async function load(
     // A token for one channel may have none of these types.
     events(`limit=${ALERTS_MAX}&where=${where}`, ALERTS_BACK),
   ])
-  const jobs = [processing, pending].flatMap((one) => one ?? [])
   const value: Loaded = {
     sessions,
-    jobs,
+    jobs: { processing, pending },
     queue,
     approval,
     names: new Map((photos?.value.photos ?? []).map(({ id, file_name }) => [id, file_name])),
