@@ -37,17 +37,19 @@ export function createPast(read: Api['get'], channels: readonly Channel[], head:
   /** Undefined where it cannot be read. */
   return async (query: string, back: number): Promise<EventPage | undefined> => {
     let oldest: Places | undefined = nowhere
+    let last: unknown
     // More than twice, for retention goes on meanwhile.
     for (let attempt = 1; oldest && attempt <= TRIES; attempt += 1) {
       const since = encodeURIComponent(before(head, channels, back, oldest))
       try {
         return (await read<EventPage>(`/api/events?channels=${list}&since=${since}&${query}`)).value
       } catch (error) {
-        // A filter that no event of these channels can pass is no fault.
-        if (!(error instanceof ApiError) || error.status !== 400) console.warn('lightwire', error)
+        last = error
         oldest = await remedy(error, oldest)
       }
     }
+    // A filter that no event of these channels can pass is no fault.
+    if (!(last instanceof ApiError) || last.status !== 400) console.warn('lightwire', last)
     return undefined
   }
 }
