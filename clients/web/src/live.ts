@@ -79,8 +79,10 @@ export function createLive(token: string | undefined): Live {
   })
   let heard = Date.now()
   client.onStatus((status, code) => {
-    link = { status, code }
+    link = { status, code: code ?? (status === 'closed' ? link.code : undefined) }
     store.touch('link')
+    // The token has ended, and there is no other to come back with.
+    if (status === 'waiting' && code === 'unauthenticated') client.close()
   })
   client.onMessage((message) => {
     heard = Date.now()

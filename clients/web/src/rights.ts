@@ -17,8 +17,6 @@ export interface Rights {
   readonly apiRead: boolean
   readonly apiWrite: boolean
   readonly admin: boolean
-  /** Milliseconds since the epoch; Infinity where no token is needed. */
-  readonly expiresAt: number
 }
 
 export function rightsOf(token: string | undefined): Rights {
@@ -29,10 +27,9 @@ export function rightsOf(token: string | undefined): Rights {
       apiRead: true,
       apiWrite: true,
       admin: true,
-      expiresAt: Infinity,
     }
   }
-  const { sub = '', scope = '', exp = Infinity, grants = [] } = claimsOf(token)
+  const { sub = '', scope = '', grants = [] } = claimsOf(token)
   const names = new Set(scope.split(' '))
   const granted = new Set(grants.map(({ channel }) => channel))
   return {
@@ -43,7 +40,6 @@ export function rightsOf(token: string | undefined): Rights {
     apiRead: names.has('api:read'),
     apiWrite: names.has('api:write'),
     admin: names.has('admin'),
-    expiresAt: exp * 1000,
   }
 }
 
@@ -54,17 +50,32 @@ export function looksLikeToken(text: string): boolean {
 interface Claims {
   readonly sub?: string
   readonly scope?: string
-  readonly exp?: number
   readonly grants?: readonly { readonly channel: string }[]
 }
 
+/** What is no token has no claims; the server will say so. */
 function claimsOf(token: string): Claims {
   try {
     const part = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/')
     const bytes = Uint8Array.from(atob(part), (character) => character.charCodeAt(0))
-    // What is no token has no claims; the server will say so.
-    return JSON.parse(new TextDecoder().decode(bytes)) as Claims
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return isClaims(claims) ? claims : {}
   } catch {
     return {}
   }
+}
+
+function isClaims(value: unknown): value is Claims {
+  if (!isObject(value)) return false
+  const { sub = '', scope = '', grants = [] } = value
+  return (
+    typeof sub === 'string' &&
+    typeof scope === 'string' &&
+    Array.isArray(grants) &&
+    grants.every((grant) => isObject(grant) && typeof grant['channel'] === 'string')
+  )
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }
