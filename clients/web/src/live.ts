@@ -60,10 +60,10 @@ export function createLive(token: string | undefined): Live {
     decisions.prune((id) => model.approval.get(id) !== undefined)
     return events.length > BUSY_EVENTS
   }
-  const store = createStore(flush)
   const ending = new AbortController()
+  const store = createStore(flush, ending.signal)
   const api = createApi(() => token, ending.signal)
-  const model = createModel(api, store.touch)
+  const model = createModel(api, store.touch, ending.signal)
   const notices = createNotices(() => store.touch('notices'))
   const thumbnails = createThumbnails(api, isPhone ? PHONE_THUMBNAIL : THUMBNAIL)
   const decisions = createDecisions({ api, onChange: () => store.touch('approval') })

@@ -15,17 +15,19 @@ import { createSessions } from './sessions.ts'
 
 export type Model = ReturnType<typeof createModel>
 
-export function createModel(api: Api, touch: Store['touch']) {
+/** @param ended of the life of the page that this is for */
+export function createModel(api: Api, touch: Store['touch'], ended: AbortSignal) {
   const sessions = createSessions()
   const jobs = createJobs()
-  const nextJobs = createNextJobs({ jobs, read: api.get, onChange: () => touch('jobs') })
+  const nextJobs = createNextJobs({ jobs, read: api.get, onChange: () => touch('jobs'), ended })
   const counts = createCounts()
   const alerts = createAlerts(localStorage)
   const rates = createRates()
-  const approval = createApproval({ read: api.get, onChange: () => touch('approval') })
+  const approval = createApproval({ read: api.get, onChange: () => touch('approval'), ended })
   const names = createNames({
     read: async (id) => (await api.get<PhotoRead>(`/api/photos/${id}`)).value.file_name,
     onChange: () => touch('names'),
+    ended,
   })
   const feed = createFeed(names.of)
   const parts = Object.entries({
