@@ -1,7 +1,5 @@
 /** What the web app knows, event by event: each part begins where it was read, however late the others were. */
 import { expect, test } from 'bun:test'
-import type { LightwireEvent } from '../../clients/typescript/src/events.ts'
-import { ApiError } from '../../clients/web/src/api.ts'
 import { createAlerts } from '../../clients/web/src/model/alerts.ts'
 import { createApproval, type PhotoRead } from '../../clients/web/src/model/approval.ts'
 import { createFeed } from '../../clients/web/src/model/feed.ts'
@@ -9,21 +7,8 @@ import { createJobs, timeLeft } from '../../clients/web/src/model/jobs.ts'
 import { createNames } from '../../clients/web/src/model/names.ts'
 import { createSessions } from '../../clients/web/src/model/sessions.ts'
 import { earliest, placesOf } from '../../clients/web/src/model/slice.ts'
+import { event, noAnswer, reader, timestamp } from './told.ts'
 import { eventually } from './studio.ts'
-
-const timestamp = '2026-01-01T00:00:00.000Z'
-
-/** Tests write what they are about; the page reads no more of an event than that. */
-const event = (channel: string, seq: number, type: string, fields: object = {}) =>
-  ({
-    type,
-    channel,
-    seq,
-    timestamp,
-    photo_id: null,
-    session_id: null,
-    ...fields,
-  }) as unknown as LightwireEvent
 
 const photo = (id: number, more: Partial<PhotoRead> = {}): PhotoRead => ({
   id,
@@ -36,30 +21,6 @@ const photo = (id: number, more: Partial<PhotoRead> = {}): PhotoRead => ({
   selected_preset: '',
   ...more,
 })
-
-/** Answers reads when the test says so. */
-function reader() {
-  interface Asked {
-    readonly path: string
-    answer(value: unknown, cursor: string): void
-    fail(status: number): void
-  }
-  const asked: Asked[] = []
-  return {
-    asked,
-    read: <T>(path: string) =>
-      new Promise<{ value: T; cursor: string }>((resolve, reject) =>
-        asked.push({
-          path,
-          answer: (value, cursor) => resolve({ value: value as T, cursor }),
-          fail: (status) => reject(noAnswer(status)),
-        }),
-      ),
-  }
-}
-
-/** @param status 0 where the server cannot be reached */
-const noAnswer = (status: number) => new ApiError(status === 0 ? 'network' : `http_${status}`, '', status)
 
 test('the cursor of several reads is before each of them, channel by channel', () => {
   expect(earliest(['e:jobs=5,photos=9', 'e:jobs=7,photos=8'])).toBe('e:jobs=5,photos=8')
@@ -88,7 +49,8 @@ test('an event that a read includes already is not applied to it a second time',
 test('of two reads of jobs the later one counts, and events go on from there', () => {
   const jobs = createJobs()
   const job = { photo_id: 1, session_id: 1, stage: '', progress: 0, message: '', worker: '', priority: 5 }
-  const pending = { id: 'a', ...job, status: 'pending', started_at: null } as const
+  const times = { created_at: timestamp, started_at: null }
+  const pending = { id: 'a', ...job, ...times, status: 'pending' } as const
   const working = { ...pending, status: 'processing', worker: 'w', started_at: timestamp } as const
   jobs.read([working], placesOf('e:jobs=9'))
   jobs.read([pending], placesOf('e:jobs=4'))
@@ -111,7 +73,7 @@ test('what is left of a job follows from how it went, in the time of the server'
     message: '',
     worker: '',
   } as const
-  const row = { ...job, priority: 5, seq: 1, startedAt: 1000, heardAt: 11_000 }
+  const row = { ...job, priority: 5, seq: 1, createdAt: 0, startedAt: 1000, heardAt: 11_000 }
 
   expect(timeLeft({ ...row, progress: 25 })).toBe(30_000)
   expect(timeLeft({ ...row, progress: 0 })).toBeUndefined()

@@ -21,6 +21,7 @@ export interface Studio extends AsyncDisposable {
   readonly browser: Browser
   readonly folder: string
   readonly url: () => string
+  readonly startLink: () => string
   /** Opens the start link in a browser profile of its own. */
   open(options?: BrowserContextOptions, token?: string): Promise<Page>
   kill(): Promise<unknown>
@@ -44,6 +45,7 @@ export async function startStudio(
     browser,
     folder,
     url: () => server.url,
+    startLink: () => `${server.url}/#token=${token}`,
     async open(options = desk, own = token) {
       const context = await browser.newContext({ locale: 'en-GB', ...options })
       const page = await context.newPage()

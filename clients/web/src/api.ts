@@ -119,7 +119,7 @@ async function firstId(body: ReadableStream<Uint8Array> | null): Promise<string>
 const passing: ReadonlySet<number> = new Set([408, 429, 502, 503, 504])
 
 /** Whether the same request may go well a moment later. */
-function passes({ status, code }: ApiError): boolean {
+export function passes({ status, code }: ApiError): boolean {
   return code === 'network' || passing.has(status)
 }
 

@@ -24,15 +24,15 @@ export function createDecisions({ api, onChange }: DecisionsOptions) {
   const sending = new Map<number, Verdict>()
   const refused = new Map<number, Refused>()
   const queue: { readonly id: number; readonly verdict: Verdict }[] = []
-  let underWay = 0
+  const underWay = new Set<number>()
 
   const pump = () => {
-    while (underWay < AT_ONCE) {
+    while (underWay.size < AT_ONCE) {
       const next = queue.shift()
       if (!next) return
-      underWay += 1
+      underWay.add(next.id)
       void send(next.id, next.verdict).finally(() => {
-        underWay -= 1
+        underWay.delete(next.id)
         onChange()
         pump()
       })
@@ -62,16 +62,16 @@ export function createDecisions({ api, onChange }: DecisionsOptions) {
     },
     verdictOf: (id: number) => sending.get(id),
     refusalOf: (id: number) => refused.get(id),
-    /** Of photos that are no longer in the queue nothing is kept. */
+    /** Of photos that are no longer in the queue nothing is kept but what has no answer yet: they may come back. */
     prune(isThere: (id: number) => boolean) {
-      for (const id of sending.keys())
-        if (!isThere(id) && !queue.some((one) => one.id === id)) sending.delete(id)
+      const open = new Set([...queue.map(({ id }) => id), ...underWay])
+      for (const id of sending.keys()) if (!isThere(id) && !open.has(id)) sending.delete(id)
       for (const id of refused.keys()) if (!isThere(id)) refused.delete(id)
     },
     /** What is left of so many that wait there: some are decided here already. Undefined where nobody knows. */
     left: (total: number | undefined) => total && Math.max(0, total - sending.size),
     get waiting() {
-      return queue.length + underWay
+      return queue.length + underWay.size
     },
   }
 }

@@ -7,7 +7,7 @@ import { load, type Loaded } from './model/load.ts'
 import { createModel, type Model } from './model/model.ts'
 import type { SampleRead } from './model/rates.ts'
 import { createNotices, type Notices } from './notices.ts'
-import { rightsOf, type Rights } from './session.ts'
+import { rightsOf, type Rights } from './rights.ts'
 import { createStore, type Store } from './store.ts'
 import { createThumbnails, type Thumbnails } from './thumbnails.ts'
 
@@ -60,10 +60,10 @@ export function createLive(token: string | undefined): Live {
     decisions.prune((id) => model.approval.get(id) !== undefined)
     return events.length > BUSY_EVENTS
   }
-  const store = createStore(flush)
   const ending = new AbortController()
+  const store = createStore(flush, ending.signal)
   const api = createApi(() => token, ending.signal)
-  const model = createModel(api, store.touch)
+  const model = createModel(api, store.touch, ending.signal)
   const notices = createNotices(() => store.touch('notices'))
   const thumbnails = createThumbnails(api, isPhone ? PHONE_THUMBNAIL : THUMBNAIL)
   const decisions = createDecisions({ api, onChange: () => store.touch('approval') })
@@ -79,8 +79,10 @@ export function createLive(token: string | undefined): Live {
   })
   let heard = Date.now()
   client.onStatus((status, code) => {
-    link = { status, code }
+    link = { status, code: code ?? (status === 'closed' ? link.code : undefined) }
     store.touch('link')
+    // The token has ended, and there is no other to come back with.
+    if (status === 'waiting' && code === 'unauthenticated') client.close()
   })
   client.onMessage((message) => {
     heard = Date.now()

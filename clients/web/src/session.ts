@@ -1,27 +1,5 @@
-/** Whose page this is: the token of the start link, kept for this tab only, and what it allows. */
-import type { Channel } from '../../typescript/src/events.ts'
-
+/** Whose page this is: the token of the start link, kept for this tab only. */
 const KEPT = 'lightwire-token'
-
-export const allChannels = [
-  'approval',
-  'export',
-  'jobs',
-  'photos',
-  'queue',
-  'sessions',
-  'system',
-] as const satisfies readonly Channel[]
-
-export interface Rights {
-  readonly subject: string
-  readonly channels: readonly Channel[]
-  readonly apiRead: boolean
-  readonly apiWrite: boolean
-  readonly admin: boolean
-  /** Milliseconds since the epoch; Infinity where no token is needed. */
-  readonly expiresAt: number
-}
 
 /** Takes `#token=…` out of the address, so that neither history nor a screenshot holds it, else the one this tab has. */
 export function takeToken(): string | undefined {
@@ -37,53 +15,4 @@ export function takeToken(): string | undefined {
 export function keepToken(token: string | undefined): void {
   if (token === undefined) sessionStorage.removeItem(KEPT)
   else sessionStorage.setItem(KEPT, token)
-}
-
-/** The claims as they stand there: only what the page offers depends on them, the server decides by itself. */
-export function rightsOf(token: string | undefined): Rights {
-  if (token === undefined) {
-    return {
-      subject: '',
-      channels: allChannels,
-      apiRead: true,
-      apiWrite: true,
-      admin: true,
-      expiresAt: Infinity,
-    }
-  }
-  const { sub = '', scope = '', exp = Infinity, grants = [] } = claimsOf(token)
-  const names = new Set(scope.split(' '))
-  const granted = new Set(grants.map(({ channel }) => channel))
-  return {
-    subject: sub,
-    channels: allChannels.filter(
-      (channel) => names.has('events:read') || names.has(`events:read:${channel}`) || granted.has(channel),
-    ),
-    apiRead: names.has('api:read'),
-    apiWrite: names.has('api:write'),
-    admin: names.has('admin'),
-    expiresAt: exp * 1000,
-  }
-}
-
-export function looksLikeToken(text: string): boolean {
-  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)
-}
-
-interface Claims {
-  readonly sub?: string
-  readonly scope?: string
-  readonly exp?: number
-  readonly grants?: readonly { readonly channel: string }[]
-}
-
-function claimsOf(token: string): Claims {
-  try {
-    const part = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/')
-    const bytes = Uint8Array.from(atob(part), (character) => character.charCodeAt(0))
-    // What is no token has no claims; the server will say so.
-    return JSON.parse(new TextDecoder().decode(bytes)) as Claims
-  } catch {
-    return {}
-  }
 }

@@ -16,8 +16,11 @@ export interface Store {
   version(part: Part): number
 }
 
-/** @param onFrame does what was left for this frame; true while it is much */
-export function createStore(onFrame: () => boolean): Store & { request(): void } {
+/**
+ * @param onFrame does what was left for this frame; true while it is much
+ * @param ended of the life of the page that this is for
+ */
+export function createStore(onFrame: () => boolean, ended: AbortSignal): Store & { request(): void } {
   const versions = new Map<Part, number>()
   const listeners = new Map<Part, Set<() => void>>()
   const dirty = new Set<Part>()
@@ -40,9 +43,10 @@ export function createStore(onFrame: () => boolean): Store & { request(): void }
     else requestAnimationFrame(run)
   }
   // A frame that was asked for just before the page was hidden comes when it is back; nothing may wait so long.
-  document.addEventListener('visibilitychange', () => {
+  const onVisibility = () => {
     if (document.hidden && isRequested) setTimeout(run, HIDDEN_MS)
-  })
+  }
+  document.addEventListener('visibilitychange', onVisibility, { signal: ended })
   return {
     request,
     touch(part) {

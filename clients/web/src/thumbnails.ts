@@ -19,6 +19,7 @@ export function createThumbnails(api: Pick<Api, 'blob'>, size: number) {
   const kept = new Map<number, Outcome>()
   let queue: Wanted[] = []
   let underWay = 0
+  let isClosed = false
 
   const keep = (id: number, outcome: Outcome) => {
     kept.set(id, outcome)
@@ -42,7 +43,9 @@ export function createThumbnails(api: Pick<Api, 'blob'>, size: number) {
   const fetchOne = async ({ id, signal, resolve }: Wanted) => {
     let outcome: Outcome = null
     try {
-      outcome = URL.createObjectURL(await api.blob(`/api/photos/${id}/thumbnail?size=${size}`, signal))
+      const image = await api.blob(`/api/photos/${id}/thumbnail?size=${size}`, signal)
+      if (isClosed) return resolve(null)
+      outcome = URL.createObjectURL(image)
     } catch (error) {
       // Nobody looks any more: it is asked for again when somebody does.
       if (signal.aborted) return
@@ -62,6 +65,7 @@ export function createThumbnails(api: Pick<Api, 'blob'>, size: number) {
       })
     },
     close() {
+      isClosed = true
       queue = []
       for (const address of kept.values()) if (address !== null) URL.revokeObjectURL(address)
       kept.clear()

@@ -42,9 +42,11 @@ export type Card = Omit<PhotoRead, 'status'> & {
 export interface ApprovalOptions {
   readonly read: <T>(path: string) => Promise<Answer<T>>
   readonly onChange: () => void
+  /** The life of the page that this is for. */
+  readonly ended?: AbortSignal
 }
 
-export function createApproval({ read, onChange }: ApprovalOptions) {
+export function createApproval({ read, onChange, ended }: ApprovalOptions) {
   const cards = new Map<number, Card>()
   const wanted = new Set<number>()
   let places = nowhere
@@ -123,7 +125,7 @@ export function createApproval({ read, onChange }: ApprovalOptions) {
     void pump()
   }
   const pump = async (): Promise<void> => {
-    if (isReading || (wanted.size === 0 && !isLow() && !isSessionLow())) return
+    if (isReading || ended?.aborted || (wanted.size === 0 && !isLow() && !isSessionLow())) return
     isReading = true
     const mine = life
     const ids = [...wanted]

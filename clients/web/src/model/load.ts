@@ -1,15 +1,16 @@
 /** Reads everything that the page shows, and says before which event all of it is. */
 import type { Channel, LightwireEvent } from '../../../typescript/src/events.ts'
-import { parseCursor, formatCursor } from '../../../typescript/src/positions.ts'
 import type { Api } from '../api.ts'
-import type { Rights } from '../session.ts'
+import type { Rights } from '../rights.ts'
 import { alarming } from './alerts.ts'
 import { QUEUE_PATH, type QueueRead } from './approval.ts'
 import type { Queue } from './counts.ts'
-import type { JobRead } from './jobs.ts'
+import type { JobRead, JobsRead, PendingRead } from './jobs.ts'
+import { PENDING_PATH } from './next-jobs.ts'
+import { createPast } from './past.ts'
 import type { SampleRead } from './rates.ts'
 import type { SessionRow } from './sessions.ts'
-import { earliest, placesOf, type Places } from './slice.ts'
+import { earliest, placesOf, type Part } from './slice.ts'
 
 /** Events before now that a fresh page shows, per channel. */
 const HISTORY = 60
@@ -17,26 +18,16 @@ const HISTORY = 60
 const ALERTS_BACK = 3000
 const ALERTS_MAX = 200
 
-/** Something and the place where it was read; undefined where the token does not open it. */
-export interface Part<T> {
-  readonly value: T
-  readonly places: Places
-}
-
+/** Undefined is what the token does not open. */
 export interface Loaded {
   readonly sessions: Part<readonly SessionRow[]> | undefined
-  readonly jobs: readonly Part<readonly JobRead[]>[]
+  readonly jobs: JobsRead
   readonly queue: Part<Queue> | undefined
   readonly approval: Part<QueueRead> | undefined
   readonly names: ReadonlyMap<number, string>
   readonly samples: readonly SampleRead[]
   readonly history: Part<readonly LightwireEvent[]>
   readonly alerts: Part<readonly LightwireEvent[]>
-}
-
-interface Page {
-  readonly events: readonly LightwireEvent[]
-  readonly cursor: string
 }
 
 /** The cursor is before every part: each takes what comes after its own place, so nothing is missed or counted twice. */
@@ -54,8 +45,6 @@ export async function load(
   // What no event moves on is not read: it would stand there as if it were of now.
   const whenRead = <T>(act: () => Promise<T>, channel?: Channel) =>
     apiRead && (channel === undefined || channels.includes(channel)) ? act() : Promise.resolve(undefined)
-  const jobsOf = (query: string) =>
-    part<{ jobs: JobRead[] }, JobRead[]>(`/api/jobs?${query}`, ({ jobs }) => jobs)
 
   const [sessions, processing, pending, queue, approval, photos, load] = await Promise.all([
     whenRead(
@@ -66,49 +55,48 @@ export async function load(
         ),
       'sessions',
     ),
-    whenRead(() => jobsOf('status=processing&limit=500'), 'jobs'),
-    whenRead(() => jobsOf('status=pending&limit=100&sort=priority'), 'jobs'),
+    whenRead(
+      () => part<{ jobs: JobRead[] }, JobRead[]>('/api/jobs?status=processing&limit=500', (all) => all.jobs),
+      'jobs',
+    ),
+    whenRead(() => part<PendingRead, PendingRead>(PENDING_PATH, (value) => value), 'jobs'),
     whenRead(() => part<Queue, Queue>('/api/queue', (value) => value), 'queue'),
     whenRead(() => part<QueueRead, QueueRead>(QUEUE_PATH, (value) => value), 'approval'),
     whenRead(() => part<QueueRead, QueueRead>('/api/photos?limit=500&sort=-updated_at', (value) => value)),
     whenRead(async () => (await read<{ samples: SampleRead[] }>('/api/system/load')).value),
   ])
 
-  const list = channels.join(',')
   const head = cursors[0] ?? (await api.head(channels))
-  const events = async (query: string, back: number): Promise<Part<readonly LightwireEvent[]>> => {
-    const since = encodeURIComponent(before(head, channels, back))
-    const { value } = await read<Page>(`/api/events?channels=${list}&since=${since}&${query}`)
+  cursors.push(head)
+  const past = createPast(read, channels, head)
+  const events = async (
+    query: string,
+    back: number,
+  ): Promise<Part<readonly LightwireEvent[]> | undefined> => {
+    const page = await past(query, back)
+    if (!page) return undefined
     // The page's own cursor, not the answer's: with more to come it ends earlier.
-    cursors.push(value.cursor)
-    return { value: value.events, places: placesOf(value.cursor) }
+    cursors.push(page.cursor)
+    return { value: page.events, places: placesOf(page.cursor) }
   }
   const where = encodeURIComponent(JSON.stringify({ type: { in: alarming } }))
-  const [history, alerts] = await Promise.all([
+  const nothing = { value: [], places: placesOf(head) }
+  const [history = nothing, alerts = nothing] = await Promise.all([
     events(`limit=${HISTORY * channels.length}`, HISTORY),
     // A token for one channel may have none of these types.
-    events(`limit=${ALERTS_MAX}&where=${where}`, ALERTS_BACK).catch(() => undefined),
+    events(`limit=${ALERTS_MAX}&where=${where}`, ALERTS_BACK),
   ])
-  const jobs = [processing, pending].flatMap((one) => one ?? [])
   const value: Loaded = {
     sessions,
-    jobs,
+    jobs: { processing, pending },
     queue,
     approval,
     names: new Map((photos?.value.photos ?? []).map(({ id, file_name }) => [id, file_name])),
     samples: load?.samples ?? [],
     history: { value: inOrder(history.value), places: history.places },
-    alerts: alerts ?? { value: [], places: history.places },
+    alerts,
   }
   return { value, cursor: earliest(cursors) }
-}
-
-function before(cursor: string, channels: readonly Channel[], back: number): string {
-  const { epoch = '', positions } = parseCursor(cursor) ?? {}
-  const places = channels.map(
-    (channel) => [channel, Math.max(0, (positions?.get(channel) ?? 0) - back)] as const,
-  )
-  return formatCursor(epoch, places)
 }
 
 /** A page is in the order of the journal already, channel by channel; people read by time. */

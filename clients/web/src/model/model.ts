@@ -9,27 +9,36 @@ import { createFeed } from './feed.ts'
 import { createJobs } from './jobs.ts'
 import type { Loaded } from './load.ts'
 import { createNames } from './names.ts'
+import { createNextJobs } from './next-jobs.ts'
 import { createRates } from './rates.ts'
 import { createSessions } from './sessions.ts'
 
 export type Model = ReturnType<typeof createModel>
 
-export function createModel(api: Api, touch: Store['touch']) {
+/** @param ended of the life of the page that this is for */
+export function createModel(api: Api, touch: Store['touch'], ended: AbortSignal) {
   const sessions = createSessions()
   const jobs = createJobs()
+  const nextJobs = createNextJobs({ jobs, read: api.get, onChange: () => touch('jobs'), ended })
   const counts = createCounts()
   const alerts = createAlerts(localStorage)
   const rates = createRates()
-  const approval = createApproval({ read: api.get, onChange: () => touch('approval') })
+  const approval = createApproval({ read: api.get, onChange: () => touch('approval'), ended })
   const names = createNames({
     read: async (id) => (await api.get<PhotoRead>(`/api/photos/${id}`)).value.file_name,
     onChange: () => touch('names'),
+    ended,
   })
   const feed = createFeed(names.of)
-  const parts = Object.entries({ sessions, jobs, counts, feed, alerts, approval, names }) as [
-    Part,
-    { apply(event: LightwireEvent): boolean },
-  ][]
+  const parts = Object.entries({
+    sessions,
+    jobs: nextJobs,
+    counts,
+    feed,
+    alerts,
+    approval,
+    names,
+  }) as [Part, { apply(event: LightwireEvent): boolean }][]
   let isLoaded = false
 
   return {
@@ -47,8 +56,7 @@ export function createModel(api: Api, touch: Store['touch']) {
     reset(loaded: Loaded) {
       isLoaded = true
       if (loaded.sessions) sessions.reset(loaded.sessions.value, loaded.sessions.places)
-      jobs.clear()
-      for (const { value, places } of loaded.jobs) jobs.read(value, places)
+      nextJobs.reset(loaded.jobs)
       const told = loaded.history.value.findLast(({ type }) => type === 'system_status')
       const status = told?.type === 'system_status' ? told.status : undefined
       // What was not read is known from events alone, those after the history.

@@ -11,9 +11,11 @@ const RETRY_MS = 2000
 interface NamesOptions {
   readonly read: (id: number) => Promise<string>
   readonly onChange: () => void
+  /** The life of the page that this is for. */
+  readonly ended?: AbortSignal
 }
 
-export function createNames({ read, onChange }: NamesOptions) {
+export function createNames({ read, onChange, ended }: NamesOptions) {
   const names = new Map<number, string>()
   const wanted = new Set<number>()
   let isReading = false
@@ -25,7 +27,7 @@ export function createNames({ read, onChange }: NamesOptions) {
   const pump = async (): Promise<void> => {
     if (isReading) return
     isReading = true
-    for (let [id] = wanted; id !== undefined; [id] = wanted) {
+    for (let [id] = wanted; id !== undefined && !ended?.aborted; [id] = wanted) {
       // One that is gone, or not for us, is called by its number.
       const name = await read(id).catch((error: unknown) => (isFinal(error) ? '' : undefined))
       wanted.delete(id)

@@ -7,6 +7,12 @@ export type Places = ReadonlyMap<string, number>
 
 export const nowhere: Places = new Map()
 
+/** Something and the place where it was read. */
+export interface Part<T> {
+  readonly value: T
+  readonly places: Places
+}
+
 export function placesOf(cursor: string): Places {
   return parseCursor(cursor)?.positions ?? nowhere
 }
@@ -27,6 +33,13 @@ export function earliest(cursors: readonly string[]): string {
     first.epoch,
     channels.map((channel) => [channel, least(channel)]),
   )
+}
+
+/** The places that are before all of these. */
+export function least(all: readonly Places[]): Places {
+  const [first = nowhere, ...others] = all
+  const seqs = (channel: string) => others.map((places) => places.get(channel) ?? 0)
+  return new Map([...first].map(([channel, seq]) => [channel, Math.min(seq, ...seqs(channel))]))
 }
 
 /** Takes the oldest entries away until no more than `max` are left. */

@@ -1,6 +1,6 @@
 /** A word to everybody, to a channel, or to a kind of client. */
 import type { FormEvent } from 'react'
-import { allChannels } from '../session.ts'
+import { allChannels } from '../rights.ts'
 import { useText } from '../text.tsx'
 import { useLive } from './live-context.ts'
 import { Panel } from './parts.tsx'

@@ -1,6 +1,6 @@
 /** The way in: for who has no token, or one that is of no use any more. */
 import { useState, type FormEvent } from 'react'
-import { looksLikeToken } from '../session.ts'
+import { looksLikeToken } from '../rights.ts'
 import { useText, type TextKey } from '../text.tsx'
 import { Mark } from './icon.tsx'
 

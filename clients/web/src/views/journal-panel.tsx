@@ -1,6 +1,6 @@
 /** What flows on each channel. */
 import { useText, type TextKey } from '../text.tsx'
-import { allChannels } from '../session.ts'
+import { allChannels } from '../rights.ts'
 import { Loading, Panel } from './parts.tsx'
 import { useReading } from './use-reading.ts'
 
