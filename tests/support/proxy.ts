@@ -10,6 +10,8 @@ export interface Proxy extends AsyncDisposable {
   readonly port: number
   /** Faults so far. */
   readonly faults: { cut: number; stall: number; halfOpen: number }
+  /** Connections that begin from now on meet none. */
+  relent(): void
 }
 
 type Fault = keyof Proxy['faults'] | 'none'
@@ -29,9 +31,10 @@ export async function startProxy(
   { kinds = allFaults, bytesMax = 60_000 }: ProxyOptions = {},
 ): Promise<Proxy> {
   const faults = { cut: 0, stall: 0, halfOpen: 0 }
+  let isWell = false
   const sockets = new Set<Socket>()
   const plan = (): Plan => {
-    const fault = random.pick(kinds)
+    const fault = isWell ? 'none' : random.pick(kinds)
     return {
       bytesLeft: random.int(1, bytesMax),
       fault,
@@ -59,6 +62,7 @@ export async function startProxy(
   return {
     port: (server.address() as AddressInfo).port,
     faults,
+    relent: () => void (isWell = true),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
