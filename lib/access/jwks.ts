@@ -108,7 +108,11 @@ export function createIssuerKeys({
   const mayTry = () => monotonicMs() - triedMs >= (text === '' ? Math.min(RETRY_MS, coolDownMs) : coolDownMs)
   /** Never two at once: a second caller shares the one under way. */
   const reload = () => (running ??= attempt().finally(() => (running = undefined)))
-  const firstTried = Promise.race([reload(), Bun.sleep(FIRST_MS_MAX)])
+  const firstTried = new Promise<void>((resolve) => {
+    void reload().then(resolve)
+    // No program lives longer for it.
+    setTimeout(resolve, FIRST_MS_MAX).unref()
+  })
 
   return {
     firstTried,

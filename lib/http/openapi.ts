@@ -130,6 +130,8 @@ function refusalAnswers(declared: Route) {
     ...(right === 'open' ? [] : (['invalid_message'] as const)),
     ...(body ? (['too_large', 'unsupported_media_type'] as const) : []),
     ...refuses,
+    // While an issuer is asked for the keys of many tokens.
+    ...(right === 'open' ? [] : (['too_many_connections'] as const)),
     ...(takesKey(declared) ? (['idempotency_mismatch'] as const) : []),
     'storage_unavailable',
     ...(right === 'open' ? [] : (['draining'] as const)),

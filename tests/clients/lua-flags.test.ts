@@ -115,7 +115,6 @@ needs('lua')('flags that were read in part are read again, also after a restart'
   await using lightroom = await startLightroom(lua, prefs, token)
   // The worker's position is in the storage: that of the photos is not.
   await lightroom.until((lines) => flags(lines).length >= 2 && refused > 0)
-  await Bun.sleep(500)
   await lightroom.quit()
   whole = true
   await using later = await startLightroom(lua, prefs, token)
